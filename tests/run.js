@@ -1,0 +1,108 @@
+/**
+ * Runs the suite on Node, then on Deno: `npm test -- [--node | --deno] [part of a file name …]`.
+ * Any other option goes to the runner as it stands. No packages, no globs: Node 20 has none.
+ */
+
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findDeno } from './deno.js'
+
+/** Limit for both runtimes together, so that a hanging suite ends with a message, not with CI. */
+const SUITE_MINUTES = 15
+/** Test files at a time: CI has two cores, and much in the suite is about timing. */
+const JOBS = '2'
+/** Five minutes for one file; Deno has no such limit. */
+const ON_NODE = `--import tsx --test --test-reporter=spec --test-timeout=300000 --test-concurrency=${JOBS}`
+const ON_DENO = 'test --allow-all --no-check --parallel'
+
+/** Node's and Deno's closing lines. Deno counts nested tests apart, as steps. */
+const PASSED = /^ℹ pass (\d+)$|^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) step)?/gm
+const FAILED = /^ℹ (?:fail|cancelled) (\d+)$|^(?:ok|FAILED) .* \| (\d+) failed(?: \((\d+) step)?/gm
+const SKIPPED = /^ℹ (?:skipped|todo) (\d+)$|^(?:ok|FAILED) .* \| (\d+) ignored(?: \((\d+) step)?/gm
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const deadline = Date.now() + SUITE_MINUTES * 60_000
+const args = process.argv.slice(2)
+const parts = args.filter((arg) => !arg.startsWith('-'))
+const options = args.filter((arg) => /^-(?!-(node|deno)$)/.test(arg))
+const files = readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf8' })
+  .map((name) => `tests/${name}`)
+  .filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
+  .sort()
+const total = { passed: 0, failed: 0, skipped: 0 }
+
+/** @param {string} file */
+const drivesBrowser = (file) =>
+  /from '[./]+\/browser\.ts'/.test(readFileSync(join(root, file), 'utf8'))
+
+/** @param {string} text @param {RegExp} pattern whose groups are counts */
+const sum = (text, pattern) =>
+  [...text.matchAll(pattern)]
+    .flatMap((match) => match.slice(1))
+    .reduce((n, s) => n + Number(s ?? 0), 0)
+
+/**
+ * Runs one runner to its end and adds what it counted to the total; no test at all is a failure.
+ * It gets a process group of its own, so that no server started by a test outlives it.
+ * @param {string} name @param {string} command @param {string[]} argv
+ */
+async function run(name, command, argv) {
+  console.log(`\n# The suite on ${name}\n`)
+  const env = { ...process.env, NO_COLOR: '1', DENO_JOBS: JOBS, DENO_NO_UPDATE_CHECK: '1' }
+  const stdio = /** @type {const} */ (['ignore', 'pipe', 'inherit'])
+  const child = spawn(command, argv, { cwd: root, env, detached: true, stdio: [...stdio] })
+  const kill = () => {
+    try {
+      process.kill(-Number(child.pid), 'SIGKILL')
+    } catch {
+      // Nobody is left in the group.
+    }
+  }
+  const timer = setTimeout(() => {
+    console.log(`TIMEOUT: the suite is not done after ${SUITE_MINUTES} minutes`)
+    kill()
+  }, deadline - Date.now())
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (kill(), process.exit(1)))
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk
+    process.stdout.write(chunk)
+  })
+  child.on('exit', kill)
+  const code = await new Promise((resolve) => child.on('close', resolve))
+  clearTimeout(timer)
+  const [passed, failed, skipped] = [sum(text, PASSED), sum(text, FAILED), sum(text, SKIPPED)]
+  const fine = code === 0 && passed + skipped > 0
+  total.passed += passed
+  total.failed += fine ? failed : Math.max(failed, 1)
+  total.skipped += skipped
+}
+
+async function runOnDeno() {
+  const deno = findDeno()
+  const portable = files.filter((file) => !drivesBrowser(file))
+  const left = files.length - portable.length
+  if (deno && portable.length > 0) {
+    await run('Deno', deno, [...ON_DENO.split(' '), ...options, ...portable])
+  }
+  if (left > 0)
+    console.log(`Left to Node: ${left} file(s) that drive a browser with playwright-core`)
+  if (deno) return
+  console.log('SKIPPED: the Deno half of the suite. Install Deno and run it again.')
+  if (process.env.HEARTH_REQUIRE_ALL === '1' || args.includes('--deno')) total.failed += 1
+}
+
+if (files.length === 0) {
+  console.log(`No test file has ${parts.join(' or ')} in its name`)
+  total.failed += 1
+} else {
+  const name = `Node ${process.version}`
+  const argv = [...ON_NODE.split(' '), ...options, ...files]
+  if (!args.includes('--deno')) await run(name, process.execPath, argv)
+  if (!args.includes('--node')) await runOnDeno()
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+process.exitCode = total.failed > 0 ? 1 : 0
