@@ -1,0 +1,144 @@
+/** The environment, checked once; nothing else reads it. */
+
+import * as v from 'valibot'
+import { explain } from '../static/protocol.js'
+import { DEFAULT_LIMITS, type Limits } from './limits.ts'
+
+const port = v.pipe(v.string(), v.digits('a number'), v.transform(Number), v.maxValue(65_535))
+const number = (least: number, most: number, fallback: number) =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.decimal('a number'),
+      v.transform(Number),
+      v.minValue(least, `at least ${least}`),
+      v.maxValue(most, `at most ${most}`),
+    ),
+    String(fallback),
+  )
+const rate = (fallback: number) => number(1, 1_000_000, fallback)
+const connections = (fallback: number) => v.pipe(number(1, 100_000, fallback), v.integer())
+const flag = (fallback: 'true' | 'false') =>
+  v.optional(
+    v.pipe(
+      v.picklist(['true', 'false'], 'true or false'),
+      v.transform((text) => text === 'true'),
+    ),
+    fallback,
+  )
+const secret = v.optional(v.pipe(v.string(), v.minLength(8, 'at least 8 characters')))
+const text = v.optional(v.string())
+const list = v.optional(
+  v.pipe(
+    v.string(),
+    v.transform((names) => names.split(',').map((name) => name.trim())),
+    v.array(v.pipe(v.string(), v.check(isOrigin, 'origins such as https://chat.example.org'))),
+  ),
+)
+
+const Environment = v.object({
+  HOST: v.optional(v.string(), '127.0.0.1'),
+  PORT: v.optional(port, '3000'),
+  DATA_FILE: v.optional(v.string(), 'data/hearth.db'),
+  ALLOWED_ORIGINS: list,
+  TRUST_PROXY: v.pipe(number(0, 16, 0), v.integer()),
+  TICKET_BIND_IP: flag('true'),
+  TOKEN_EVERY_MESSAGE: flag('false'),
+  ACCESS_CODE: text,
+  ADMIN_TOKEN: secret,
+  MESSAGE_RATE: rate(DEFAULT_LIMITS.messageRate),
+  MESSAGE_BURST: rate(DEFAULT_LIMITS.messageBurst),
+  FRAME_RATE: rate(DEFAULT_LIMITS.frameRate),
+  FRAME_BURST: rate(DEFAULT_LIMITS.frameBurst),
+  READ_RATE: rate(DEFAULT_LIMITS.readRate),
+  READ_BURST: rate(DEFAULT_LIMITS.readBurst),
+  SESSION_RATE: rate(DEFAULT_LIMITS.sessionsPerMinute),
+  MAX_CONNECTIONS_PER_USER: connections(DEFAULT_LIMITS.connectionsPerUser),
+  MAX_CONNECTIONS_PER_IP: connections(DEFAULT_LIMITS.connectionsPerIp),
+  MAX_CONNECTIONS: connections(DEFAULT_LIMITS.connections),
+  LOG_LEVEL: v.optional(v.picklist(['debug', 'info', 'warning', 'error', 'off']), 'info'),
+})
+
+export interface Config {
+  hostname: string
+  port: number
+  /** Path of the SQLite file, or `:memory:`. */
+  dataFile: string
+  /** Origins that a browser may come from; `null`: our own loopback address, known once we listen. */
+  allowedOrigins: readonly string[] | null
+  /** How many proxies stand before us, each adding an address to `X-Forwarded-For`. */
+  trustProxy: number
+  ticketBindIp: boolean
+  tokenEveryMessage: boolean
+  accessCode: string | undefined
+  adminToken: string | undefined
+  logLevel: 'debug' | 'info' | 'warning' | 'error' | 'off'
+  limits: Limits
+}
+
+/** Settings of later chapters: refused rather than ignored, as ignoring them would be unsafe. */
+const NOT_YET = ['DATABASE_URL', 'NATS_URL', 'TLS_CERT', 'TLS_KEY', 'JWKS_URL'] as const
+
+/**
+ * Reads the environment. Unknown variables are ignored, empty ones count as not set.
+ * @returns the config, or every problem, each one line that never shows a value
+ */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+): { config: Config; problems?: undefined } | { config?: undefined; problems: string[] } {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const problems = NOT_YET.filter((name) => given[name]).map(
+    (name) => `${name}: not supported by this version`,
+  )
+  const parsed = v.safeParse(Environment, given)
+  if (!parsed.success) {
+    return { problems: [...problems, ...parsed.issues.map((issue) => explain([issue]))] }
+  }
+  const settings = parsed.output
+  if (!isLoopback(settings.HOST) && !settings.ALLOWED_ORIGINS) {
+    problems.push('ALLOWED_ORIGINS: required when HOST is not 127.0.0.1: the addresses of the page')
+  }
+  if (problems.length > 0) return { problems }
+  return { config: toConfig(settings) }
+}
+
+function toConfig(settings: v.InferOutput<typeof Environment>): Config {
+  return {
+    hostname: settings.HOST,
+    port: settings.PORT,
+    dataFile: settings.DATA_FILE,
+    allowedOrigins: settings.ALLOWED_ORIGINS ?? null,
+    trustProxy: settings.TRUST_PROXY,
+    ticketBindIp: settings.TICKET_BIND_IP,
+    tokenEveryMessage: settings.TOKEN_EVERY_MESSAGE,
+    accessCode: settings.ACCESS_CODE,
+    adminToken: settings.ADMIN_TOKEN,
+    logLevel: settings.LOG_LEVEL,
+    limits: {
+      ...DEFAULT_LIMITS,
+      messageRate: settings.MESSAGE_RATE,
+      messageBurst: settings.MESSAGE_BURST,
+      frameRate: settings.FRAME_RATE,
+      frameBurst: settings.FRAME_BURST,
+      readRate: settings.READ_RATE,
+      readBurst: settings.READ_BURST,
+      sessionsPerMinute: settings.SESSION_RATE,
+      connectionsPerUser: settings.MAX_CONNECTIONS_PER_USER,
+      connectionsPerIp: settings.MAX_CONNECTIONS_PER_IP,
+      connections: settings.MAX_CONNECTIONS,
+    },
+  }
+}
+
+/** What a page served from here sends as its `Origin`. */
+export function loopbackOrigins(port: number): string[] {
+  return ['127.0.0.1', 'localhost'].map((host) => new URL(`http://${host}:${port}`).origin)
+}
+
+function isLoopback(host: string) {
+  return host === '127.0.0.1'
+}
+
+function isOrigin(name: string) {
+  return URL.canParse(name) && new URL(name).origin === name && /^https?:/.test(name)
+}
