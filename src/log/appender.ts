@@ -1,0 +1,107 @@
+/** Group commit: whatever waits on this node goes into the log in one transaction. */
+
+import { Buffer } from 'node:buffer'
+import { setImmediate } from 'node:timers'
+import type { Limits } from '../limits.ts'
+import type { Entry } from '../protocol.ts'
+import { LogUnavailable, type Draft, type Log, type Outcome } from './log.ts'
+
+/** Around the body of an entry: ids, name, time. bytes */
+const ENTRY_OVERHEAD = 256
+
+const UNAVAILABLE: Outcome = {
+  code: 'unavailable',
+  message: 'the message may or may not be stored; send it again with the same id',
+}
+const OVERLOADED: Outcome = { code: 'unavailable', message: 'too many messages are waiting' }
+const UNSTORABLE: Outcome = { code: 'invalid_frame', message: 'this cannot be stored' }
+
+export interface Appender {
+  /**
+   * Resolves when the draft's fate is known, in the order of the calls, after `onAppended` has
+   * seen the batch. Never rejects.
+   */
+  append(draft: Draft): Promise<Outcome>
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void>
+}
+
+export interface AppenderOptions {
+  log: Log
+  limits: Pick<Limits, 'batchEntries' | 'batchBytes' | 'waitingAppends'>
+  /** Gets the new entries of a batch, ascending per room, as soon as they are on disk. */
+  onAppended(entries: Entry[]): void
+  /** Gets what went wrong, for the operator. */
+  onFault(error: unknown): void
+}
+
+interface Waiting {
+  draft: Draft
+  size: number
+  resolve(outcome: Outcome): void
+}
+
+export function createAppender({ log, limits, onAppended, onFault }: AppenderOptions): Appender {
+  const queue: Waiting[] = []
+  let isRunning = false
+  let idlers: (() => void)[] = []
+
+  const takeBatch = () => {
+    let bytes = 0
+    let count = 0
+    for (const { size } of queue) {
+      bytes += size
+      if (count === limits.batchEntries || (count > 0 && bytes > limits.batchBytes)) break
+      count += 1
+    }
+    return queue.splice(0, count)
+  }
+
+  /** A batch that the log refuses as a whole is tried entry by entry: one may be to blame. */
+  const store = async (drafts: Draft[]): Promise<Outcome[]> => {
+    try {
+      return await log.append(drafts)
+    } catch (error) {
+      onFault(error)
+      if (error instanceof LogUnavailable) return drafts.map(() => UNAVAILABLE)
+      if (drafts.length === 1) return [UNSTORABLE]
+      const outcomes: Outcome[] = []
+      for (const draft of drafts) outcomes.push(...(await store([draft])))
+      return outcomes
+    }
+  }
+
+  const run = async () => {
+    while (queue.length > 0) {
+      const batch = takeBatch()
+      const outcomes = await store(batch.map(({ draft }) => draft))
+      onAppended(outcomes.flatMap((outcome) => newEntry(outcome) ?? []))
+      for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] ?? UNAVAILABLE)
+    }
+    isRunning = false
+    for (const resolve of idlers) resolve()
+    idlers = []
+  }
+
+  return {
+    append: (draft) =>
+      new Promise((resolve) => {
+        if (queue.length >= limits.waitingAppends) return resolve(OVERLOADED)
+        queue.push({ draft, size: sizeOf(draft), resolve })
+        if (isRunning) return
+        isRunning = true
+        // After the sockets that are readable in this turn of the event loop: they are one batch.
+        setImmediate(() => void run())
+      }),
+    idle: () =>
+      isRunning ? new Promise<void>((resolve) => idlers.push(resolve)) : Promise.resolve(),
+  }
+}
+
+function sizeOf(draft: Draft) {
+  return ENTRY_OVERHEAD + ('body' in draft ? Buffer.byteLength(draft.body) : 0)
+}
+
+function newEntry(outcome: Outcome) {
+  return outcome.entry && !outcome.repeat ? outcome.entry : null
+}

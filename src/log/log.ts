@@ -1,0 +1,104 @@
+/** The durable log: what it promises, whichever database keeps it. */
+
+import type { Entry, ErrorCode, Page, User } from '../protocol.ts'
+
+/**
+ * One ordered, gap-free sequence of entries per room. An implementation MUST
+ * - give accepted entries of a room the numbers head + 1, head + 2 … in the order of the drafts,
+ *   and no number to a refused or repeated one;
+ * - have every accepted entry on disk when `append` resolves, and none of them when it rejects
+ *   with anything but `LogUnavailable`;
+ * - know an entry again by (room, author, id), for ever.
+ */
+export interface Log {
+  /** A random value, drawn when the log was made; a position means nothing in another log. */
+  readonly epoch: string
+
+  /**
+   * Appends in one transaction. One outcome per draft, in their order.
+   * @throws {LogUnavailable} when nobody knows what happened; the same drafts may come again
+   */
+  append(drafts: readonly Draft[]): Promise<Outcome[]>
+
+  /**
+   * What a join needs, in one read; the first join of a room makes the user a member.
+   * @param after  the last `seq` the client holds, to look up its id
+   */
+  enter(room: string, user: string, session: string, after?: number): Promise<Entrance>
+
+  /** Ends the membership. Does nothing when there is none. */
+  leave(room: string, user: string): Promise<void>
+
+  /** Entries with `seq` > `after`, ascending, at most `limit`. */
+  after(room: string, after: number, limit: number): Promise<Entry[]>
+
+  /** The newest `limit` messages with `seq` < `before` (default: all), ascending, as of now. */
+  page(room: string, limit: number, before?: number): Promise<Page>
+
+  /** The rooms the user is a member of, by name. */
+  rooms(user: string): Promise<RoomSummary[]>
+
+  /** Moves read positions forward, never back. */
+  saveReads(reads: readonly ReadPosition[]): Promise<void>
+
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** An entry that wants to be appended. */
+export type Draft = {
+  room: string
+  id: string
+  author: User
+  /** Whether the author may delete what others wrote. */
+  moderates: boolean
+} & Content
+
+export type Content =
+  | {
+      kind: 'message'
+      body: string
+      replyTo?: number | undefined
+      mentions?: string[] | undefined
+    }
+  | { kind: 'edit'; target: number; body: string }
+  | { kind: 'delete'; target: number }
+  | { kind: 'reaction'; target: number; emoji: string; on: boolean }
+
+/** Stored now, stored before (`repeat`), or refused for good. */
+export type Outcome =
+  | { entry: Entry; repeat: boolean; code?: undefined }
+  | { entry?: undefined; code: ErrorCode; message: string }
+
+export interface Entrance {
+  /** Whether the session still holds. */
+  signedIn: boolean
+  /** Whether the user may be here. */
+  allowed: boolean
+  head: number
+  /** The highest `seq` that retention dropped; 0 when nothing was. */
+  floor: number
+  /** The id of the entry at `after`, if there is one. */
+  lastId: string | null
+  private: boolean
+}
+
+export interface RoomSummary {
+  room: string
+  head: number
+  read: number
+  /** Messages of others above `read`, counted to 100. */
+  unread: number
+  /** How many of those mention the user. */
+  mentions: number
+  private: boolean
+}
+
+export interface ReadPosition {
+  room: string
+  user: string
+  seq: number
+}
+
+/** The database cannot be asked now, or did not answer: it is not known what it did. */
+export class LogUnavailable extends Error {}

@@ -1,0 +1,359 @@
+/** The log in SQLite. Synchronous inside: nothing comes between a read and what it decides. */
+
+import { sleep, type Clock } from '../clock.ts'
+import type { Entry, Message } from '../protocol.ts'
+import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
+import { digestOf } from './digest.ts'
+import {
+  LogUnavailable,
+  type Draft,
+  type Log,
+  type Outcome,
+  type ReadPosition,
+  type RoomSummary,
+} from './log.ts'
+import { transaction, type Database } from './sqlite.ts'
+
+/** More users of one reaction than this are counted and not named. */
+const REACTION_USERS = 100
+const UNREAD_COUNTED = 100
+
+/** What the file or the disk may say that a later try can find mended. */
+const PASSING = /SQLITE_(FULL|IOERR|BUSY|NOMEM|READONLY|CANTOPEN)|disk|locked|readonly/i
+
+interface Row {
+  room: string
+  seq: number
+  id: string
+  kind: Entry['kind']
+  author_id: string
+  author_name: string
+  at: string
+  body: string | null
+  target: number | null
+  reply_to: number | null
+  mentions: string | null
+  emoji: string | null
+  is_on: number | null
+  deleted: number
+  digest: string
+}
+
+interface MessageRow extends Row {
+  edited_body: string | null
+  edited_at: string | null
+}
+
+export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): Log {
+  const sql = {
+    room: db.prepare('SELECT head FROM rooms WHERE room = ?'),
+    setHead: db.prepare('UPDATE rooms SET head = ? WHERE room = ?'),
+    known: db.prepare('SELECT * FROM messages WHERE room = ? AND author_id = ? AND id = ?'),
+    at: db.prepare('SELECT * FROM messages WHERE room = ? AND seq = ?'),
+    insert: db.prepare(
+      `INSERT INTO messages (room, seq, id, kind, author_id, author_name, at, body, target,
+         reply_to, mentions, emoji, is_on, digest)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    setNewestEdit: db.prepare('UPDATE messages SET newest_edit = ? WHERE room = ? AND seq = ?'),
+    erase: db.prepare('UPDATE messages SET body = NULL, deleted = 1 WHERE room = ? AND seq = ?'),
+    eraseEdits: db.prepare(
+      `UPDATE messages SET body = NULL, deleted = 1
+       WHERE room = ? AND target = ? AND kind = 'edit'`,
+    ),
+    dropReactions: db.prepare('DELETE FROM reactions WHERE room = ? AND target = ?'),
+    emoji: db.prepare('SELECT DISTINCT emoji FROM reactions WHERE room = ? AND target = ?'),
+    react: db.prepare('INSERT OR IGNORE INTO reactions VALUES (?, ?, ?, ?, ?)'),
+    unreact: db.prepare(
+      'DELETE FROM reactions WHERE room = ? AND target = ? AND emoji = ? AND author_id = ?',
+    ),
+    // ?1 room, ?2 after, ?3 session, ?4 user
+    enter: db.prepare(
+      `SELECT rooms.head, rooms.floor, rooms.private, members.user_id AS member,
+         (SELECT id FROM messages WHERE room = ?1 AND seq = ?2) AS last_id,
+         EXISTS (SELECT 1 FROM sessions WHERE hash = ?3 AND user_id = ?4) AS signed_in
+       FROM (SELECT 1) LEFT JOIN rooms ON rooms.room = ?1
+         LEFT JOIN members ON members.room = ?1 AND members.user_id = ?4`,
+    ),
+    addRoom: db.prepare('INSERT OR IGNORE INTO rooms (room) VALUES (?)'),
+    addMember: db.prepare('INSERT OR IGNORE INTO members (room, user_id) VALUES (?, ?)'),
+    removeMember: db.prepare('DELETE FROM members WHERE room = ? AND user_id = ?'),
+    after: db.prepare('SELECT * FROM messages WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?'),
+    page: db.prepare(
+      `SELECT m.*, edit.body AS edited_body, edit.at AS edited_at
+       FROM messages AS m LEFT JOIN messages AS edit
+         ON edit.room = m.room AND edit.seq = m.newest_edit
+       WHERE m.room = ? AND m.kind = 'message' AND m.seq < ? ORDER BY m.seq DESC LIMIT ?`,
+    ),
+    reactions: db.prepare(
+      `SELECT target, emoji, count(*) AS count, min(seq) AS first,
+         json_group_array(author_id) FILTER (WHERE place <= ${REACTION_USERS}) AS users
+       FROM (SELECT target, emoji, author_id, seq,
+               row_number() OVER (PARTITION BY target, emoji ORDER BY seq) AS place
+             FROM reactions WHERE room = ? AND target BETWEEN ? AND ?)
+       GROUP BY target, emoji ORDER BY first`,
+    ),
+    rooms: db.prepare(
+      `SELECT room, head, read, private FROM members JOIN rooms USING (room)
+       WHERE user_id = ? ORDER BY room`,
+    ),
+    unread: db.prepare(
+      `SELECT count(*) AS unread, coalesce(sum(instr(mentions, ?) > 0), 0) AS mentions FROM (
+         SELECT mentions FROM messages WHERE room = ? AND kind = 'message' AND seq > ?
+           AND author_id <> ? ORDER BY seq DESC LIMIT ${UNREAD_COUNTED})`,
+    ),
+    read: db.prepare(
+      `UPDATE members SET read = min(?, (SELECT head FROM rooms WHERE rooms.room = members.room))
+       WHERE room = ? AND user_id = ? AND read < ?`,
+    ),
+  }
+
+  const headOf = (room: string) => (sql.room.get(room) as { head: number } | undefined)?.head ?? 0
+
+  /** Why a draft cannot be stored; null when it can. */
+  const refusal = (draft: Draft): Outcome | null => {
+    if (draft.kind === 'message') {
+      if (draft.replyTo === undefined || messageAt(draft.room, draft.replyTo)) return null
+      return { code: 'not_found', message: 'replyTo: there is no such message' }
+    }
+    const target = messageAt(draft.room, draft.target)
+    if (!target || target.deleted) {
+      return { code: 'not_found', message: 'target: there is no such message' }
+    }
+    const isOwn = target.author_id === draft.author.id
+    if (draft.kind === 'edit' && !isOwn) {
+      return { code: 'forbidden', message: 'only its author edits a message' }
+    }
+    if (draft.kind === 'delete' && !isOwn && !draft.moderates) {
+      return { code: 'forbidden', message: 'only its author deletes a message' }
+    }
+    if (draft.kind === 'reaction' && draft.on && isOneTooMany(draft)) {
+      return { code: 'too_many', message: `at most ${EMOJI_PER_MESSAGE} different emoji` }
+    }
+    return null
+  }
+
+  const messageAt = (room: string, seq: number) => {
+    const row = sql.at.get(room, seq) as Row | undefined
+    return row?.kind === 'message' ? row : undefined
+  }
+
+  const isOneTooMany = ({ room, target, emoji }: Draft & { kind: 'reaction' }) => {
+    const used = (sql.emoji.all(room, target) as { emoji: string }[]).map((row) => row.emoji)
+    return used.length >= EMOJI_PER_MESSAGE && !used.includes(emoji)
+  }
+
+  /** What an entry does to those before it. */
+  const applyToTarget = (draft: Draft, seq: number) => {
+    const { room } = draft
+    if (draft.kind === 'edit') sql.setNewestEdit.run(seq, room, draft.target)
+    if (draft.kind === 'delete') {
+      sql.erase.run(room, draft.target)
+      sql.eraseEdits.run(room, draft.target)
+      sql.dropReactions.run(room, draft.target)
+    }
+    if (draft.kind === 'reaction') {
+      const { target, emoji, author } = draft
+      if (draft.on) sql.react.run(room, target, emoji, author.id, seq)
+      else sql.unreact.run(room, target, emoji, author.id)
+    }
+  }
+
+  const appendOne = (draft: Draft, head: number): Outcome => {
+    const digest = digestOf(draft)
+    const known = sql.known.get(draft.room, draft.author.id, draft.id) as Row | undefined
+    if (known && known.digest === digest) return { entry: toEntry(known), repeat: true }
+    if (known) return { code: 'conflict', message: 'this id was used for something else' }
+    const refused = refusal(draft)
+    if (refused) return refused
+    const seq = head + 1
+    const row = toRow(draft, seq, clock.date().toISOString(), digest)
+    sql.insert.run(
+      row.room,
+      row.seq,
+      row.id,
+      row.kind,
+      row.author_id,
+      row.author_name,
+      row.at,
+      row.body,
+      row.target,
+      row.reply_to,
+      row.mentions,
+      row.emoji,
+      row.is_on,
+      row.digest,
+    )
+    applyToTarget(draft, seq)
+    return { entry: toEntry(row), repeat: false }
+  }
+
+  const appendAll = (drafts: readonly Draft[]): Outcome[] => {
+    const heads = new Map<string, number>()
+    const outcomes = drafts.map((draft) => {
+      const head = heads.get(draft.room) ?? headOf(draft.room)
+      const outcome = appendOne(draft, head)
+      if (outcome.entry && !outcome.repeat) heads.set(draft.room, head + 1)
+      return outcome
+    })
+    for (const [room, head] of heads) sql.setHead.run(head, room)
+    return outcomes
+  }
+
+  let notBefore = 0
+
+  return {
+    epoch,
+
+    append: async (drafts) => {
+      // A commit that took d ms held up the event loop for d ms: it gets as long to do the rest.
+      const wait = notBefore - clock.now()
+      if (wait > 0) await sleep(clock, wait)
+      const started = clock.now()
+      try {
+        return transaction(db, () => appendAll(drafts))
+      } catch (error) {
+        throw isPassing(error) ? new LogUnavailable('the disk', { cause: error }) : error
+      } finally {
+        const ended = clock.now()
+        notBefore = ended + (ended - started)
+      }
+    },
+
+    enter: async (room, user, session, after) => {
+      const found = sql.enter.get(room, after ?? null, session, user) as {
+        head: number | null
+        floor: number | null
+        private: number | null
+        member: string | null
+        last_id: string | null
+        signed_in: number
+      }
+      const signedIn = found.signed_in === 1
+      const allowed = !found.private || found.member !== null
+      if (signedIn && allowed && found.member === null) {
+        transaction(db, () => {
+          sql.addRoom.run(room)
+          sql.addMember.run(room, user)
+        })
+      }
+      return {
+        signedIn,
+        allowed,
+        head: found.head ?? 0,
+        floor: found.floor ?? 0,
+        lastId: found.last_id,
+        private: found.private === 1,
+      }
+    },
+
+    leave: async (room, user) => void sql.removeMember.run(room, user),
+
+    after: async (room, after, limit) => (sql.after.all(room, after, limit) as Row[]).map(toEntry),
+
+    page: async (room, limit, before = Number.MAX_SAFE_INTEGER) => {
+      const rows = sql.page.all(room, before, limit + 1) as MessageRow[]
+      const shown = rows.slice(0, limit).reverse()
+      const [first] = shown
+      const last = shown.at(-1)
+      const reactions =
+        first && last ? (sql.reactions.all(room, first.seq, last.seq) as ReactionRow[]) : []
+      const messages = shown.map((row) => toMessage(row, reactions))
+      return { head: headOf(room), messages, more: rows.length > limit }
+    },
+
+    rooms: async (user) => {
+      const rows = sql.rooms.all(user) as (Omit<RoomSummary, 'private'> & { private: number })[]
+      return rows.map(({ room, head, read, private: isPrivate }) => {
+        const { unread, mentions } = sql.unread.get(user, room, read, user) as {
+          unread: number
+          mentions: number
+        }
+        return { room, head, read, unread, mentions, private: isPrivate === 1 }
+      })
+    },
+
+    saveReads: async (reads: readonly ReadPosition[]) => {
+      transaction(db, () => {
+        for (const { room, user, seq } of reads) sql.read.run(seq, room, user, seq)
+      })
+    },
+
+    close: async () => close(),
+  }
+}
+
+interface ReactionRow {
+  target: number
+  emoji: string
+  count: number
+  users: string
+}
+
+function toRow(draft: Draft, seq: number, at: string, digest: string): Row {
+  const { room, id, author, kind } = draft
+  const content: Partial<Record<string, unknown>> = draft
+  return {
+    room,
+    seq,
+    id,
+    kind,
+    author_id: author.id,
+    author_name: author.name,
+    at,
+    body: 'body' in draft ? draft.body : null,
+    target: 'target' in draft ? draft.target : null,
+    reply_to: draft.kind === 'message' ? (draft.replyTo ?? null) : null,
+    mentions: content.mentions ? JSON.stringify(content.mentions) : null,
+    emoji: draft.kind === 'reaction' ? draft.emoji : null,
+    is_on: draft.kind === 'reaction' ? Number(draft.on) : null,
+    deleted: 0,
+    digest,
+  }
+}
+
+function toEntry(row: Row): Entry {
+  const { room, seq, id, kind, at } = row
+  const author = { id: row.author_id, name: row.author_name }
+  const common = { type: 'message', room, seq, id, author, at } as const
+  const text = row.deleted ? ({ deleted: true } as const) : { body: row.body ?? '' }
+  const target = row.target ?? 0
+  switch (kind) {
+    case 'message':
+      return { ...common, kind, ...text, ...links(row) }
+    case 'edit':
+      return { ...common, kind, target, ...text }
+    case 'delete':
+      return { ...common, kind, target }
+    case 'reaction':
+      return { ...common, kind, target, emoji: row.emoji ?? '', on: row.is_on === 1 }
+  }
+}
+
+function toMessage(row: MessageRow, reactions: readonly ReactionRow[]): Message {
+  const { seq, id, at } = row
+  const author = { id: row.author_id, name: row.author_name }
+  const common = { seq, id, author, at, ...links(row) }
+  if (row.deleted) return { ...common, deleted: true, reactions: [] }
+  return {
+    ...common,
+    body: row.edited_body ?? row.body ?? '',
+    ...(row.edited_at && { editedAt: row.edited_at }),
+    reactions: reactions
+      .filter(({ target }) => target === seq)
+      .map(({ emoji, count, users }) => ({ emoji, count, users: JSON.parse(users) })),
+  }
+}
+
+/** Which message it answers, and whom it names. */
+function links(row: Row): Pick<Message, 'replyTo' | 'mentions'> {
+  return {
+    ...(row.reply_to !== null && { replyTo: row.reply_to }),
+    ...(row.mentions !== null && { mentions: JSON.parse(row.mentions) }),
+  }
+}
+
+function isPassing(error: unknown) {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return PASSING.test(`${String(code)} ${String(message)}`)
+}
