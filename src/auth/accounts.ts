@@ -1,0 +1,31 @@
+/** Who is who: users, the names they own, and their signed-in devices. */
+
+import type { User } from '../protocol.ts'
+
+export type Role = 'member' | 'admin'
+
+/** A signed-in device. */
+export interface Session {
+  /** Under this its token is kept. */
+  hash: string
+  user: User
+  role: Role
+  /** When it ends whatever happens; null for a guest's, which ends after 30 days unused. */
+  expiresAt: Date | null
+  /** When it would end if it were not used again. */
+  idleUntil: Date
+}
+
+/** Kept in the database of the log. */
+export interface Accounts {
+  /** A new guest, who owns the name from now on, and its first session. null: the name is taken. */
+  addGuest(name: string, key: string, hash: string): Promise<Session | null>
+  /** The admin of this name, new or known, and a session with that role. null: taken by a guest. */
+  addAdmin(name: string, key: string, hash: string): Promise<Session | null>
+  /** Another session of the user of a session that still holds; null when it does not. */
+  addDevice(session: string, hash: string): Promise<Session | null>
+  /** The session, if it holds; using it keeps it alive. */
+  session(hash: string): Promise<Session | null>
+  /** Ends a session, or all of its user's. A guest's name is freed with the last. @returns hashes */
+  endSessions(session: Session, all: boolean): Promise<string[]>
+}
