@@ -1,0 +1,496 @@
+/** One socket: what comes in, in order; what goes out, within bounds; when it is over. */
+
+import { Buffer } from 'node:buffer'
+import * as protocol from '../../static/protocol.js'
+import type { Role } from '../auth/accounts.ts'
+import { isSameSecret } from '../auth/secrets.ts'
+import { sleep } from '../clock.ts'
+import { Strikes, TokenBucket } from '../limits.ts'
+import { LogUnavailable, type Content } from '../log/log.ts'
+import {
+  encodeEvent,
+  type ClientFrame,
+  type ErrorCode,
+  type ErrorEvent,
+  type FrameOf,
+  type ServerEvent,
+  type User,
+} from '../protocol.ts'
+import type { Frame, Socket } from '../runtime/runtime.ts'
+import type { Hub, UserState } from './hub.ts'
+import { encodeFrame, type Room } from './room.ts'
+import type { Listener, Seat } from './seat.ts'
+
+const { CLOSE } = protocol
+/** When the log cannot be asked: time enough for it to come back. ms */
+const UNAVAILABLE_RETRY_MS = 1_000
+/** After a close for too many frames. ms */
+const TOO_FAST_RETRY_MS = 5_000
+/** ± 10 %, so that those who came together are not pinged together. */
+const JITTER = 0.1
+
+type AppendFrame = FrameOf<'say' | 'edit' | 'delete' | 'react'>
+
+export interface Identity {
+  user: User
+  role: Role
+  /** Hash of the session. */
+  session: string
+  /** When the session ends; null for a guest's, which lives as long as it is used. */
+  expiresAt: Date | null
+  /** The ticket that was redeemed for this. */
+  ticket: string
+}
+
+export interface ConnectionOptions {
+  hub: Hub
+  socket: Socket
+  identity: Identity
+  /** Redeems a fresh ticket of a live socket; null when it is not good. */
+  redeem(ticket: string): Promise<Identity | null>
+  /** Called once, when the connection's place is free again. */
+  onGone(): void
+}
+
+export class Connection implements Listener {
+  isClosed = false
+  readonly #hub: Hub
+  readonly #socket: Socket
+  readonly #state: UserState
+  readonly #options: ConnectionOptions
+  #identity: Identity
+  /** With TOKEN_EVERY_MESSAGE: the ticket before this one, good for a while longer. */
+  #previousTicket: { ticket: string; until: number } | null = null
+
+  readonly #seats = new Map<string, { room: Room; seat: Seat }>()
+  /** Rooms with a join in the queue: what is sent to them waits behind it. */
+  readonly #joining = new Map<string, number>()
+  #queue: Promise<void> = Promise.resolve()
+  #waiting = 0
+  #waitingBytes = 0
+  #isPaused = false
+
+  #seenAt: number
+  #pingAt: number
+  #sentBytes = 0
+  /** Bytes taken by the peer's system at the last progress, and when that was. */
+  #taken = 0
+  #takenAt: number
+  readonly #answers: TokenBucket
+  readonly #refusals: Strikes
+  readonly #invalid: Strikes
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#hub = options.hub
+    this.#socket = options.socket
+    this.#identity = options.identity
+    const { limits, clock } = this.#hub
+    const now = clock.now()
+    this.#state = this.#hub.user(this.user.id)
+    this.#seenAt = this.#takenAt = now
+    this.#pingAt = this.#nextPing(now)
+    this.#answers = new TokenBucket(limits.refusalRate, limits.refusalRate, now)
+    this.#refusals = new Strikes(limits.refusalsToClose, limits.refusalWindowMs)
+    this.#invalid = new Strikes(limits.invalidToClose, limits.invalidWindowMs)
+    this.#hub.add(this)
+    this.#welcome()
+  }
+
+  get user() {
+    return this.#identity.user
+  }
+
+  get session() {
+    return this.#identity.session
+  }
+
+  /* ------------------------------------------------------------------ in */
+
+  /** Takes what the socket received. Dispatches at once: the order of frames is their order here. */
+  receive(data: unknown) {
+    if (this.isClosed) return
+    const now = this.#hub.clock.now()
+    this.#seenAt = now
+    const size = typeof data === 'string' ? Buffer.byteLength(data) : 0
+    if (size > protocol.FRAME_BYTES) return this.close(CLOSE.TOO_BIG)
+    const { frame, refusal } = protocol.parseFrame(data)
+    if (frame?.type === 'pong') return
+    const retryAfterMs = this.#state.frames.take(now)
+    if (retryAfterMs > 0) return this.#refuseForRate(refusal ?? labelsOf(frame), retryAfterMs)
+    if (refusal) return this.#refuseInvalid(refusal)
+    if (this.#hub.isDraining) {
+      return this.#refuse(frame, 'unavailable', 'the server restarts', UNAVAILABLE_RETRY_MS)
+    }
+    this.#guard(() => this.#dispatch(frame, size))
+  }
+
+  #dispatch(frame: ClientFrame, size: number): void {
+    if (frame.type === 'join') {
+      this.#joining.set(frame.room, (this.#joining.get(frame.room) ?? 0) + 1)
+    } else if ('room' in frame && this.#joining.has(frame.room)) {
+      return this.#enqueue(frame, size, () => this.#handle(frame, size))
+    }
+    return this.#handle(frame, size)
+  }
+
+  #handle(frame: ClientFrame, size: number): void {
+    switch (frame.type) {
+      case 'join':
+        return this.#enqueue(frame, size, () => this.#join(frame))
+      case 'leave':
+        return this.#leave(frame, size)
+      case 'say':
+      case 'edit':
+      case 'delete':
+      case 'react':
+        return this.#append(frame, size)
+      case 'history':
+        return this.#enqueue(frame, size, () => this.#history(frame))
+      case 'read':
+        return this.#read(frame)
+      case 'typing':
+        return this.#typing(frame)
+      case 'renew':
+        return this.#enqueue(frame, size, () => this.#renew(frame))
+      case 'pong':
+        return
+    }
+  }
+
+  async #join(frame: FrameOf<'join'>) {
+    const { log, limits } = this.#hub
+    try {
+      const place = this.#seats.get(frame.room)
+      if (!place && this.#seats.size >= limits.roomsPerConnection) {
+        return this.#refuse(frame, 'too_many', `at most ${limits.roomsPerConnection} rooms`)
+      }
+      if (!this.#takeRead(frame)) return
+      const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
+      if (!entrance.signedIn) return this.close(CLOSE.SIGNED_OUT)
+      if (!entrance.allowed) return this.#refuse(frame, 'forbidden', 'this room is private')
+      const room = this.#hub.room(frame.room, entrance)
+      const seat = await room.join(this, frame, entrance, place?.seat)
+      if (seat) this.#seats.set(frame.room, { room, seat })
+    } finally {
+      const left = (this.#joining.get(frame.room) ?? 1) - 1
+      if (left > 0) this.#joining.set(frame.room, left)
+      else this.#joining.delete(frame.room)
+    }
+  }
+
+  #leave(frame: FrameOf<'leave'>, size: number) {
+    const { room } = frame
+    if (!this.#unseat(room)) return
+    for (const other of this.#state.connections) {
+      if (other !== this && other.#unseat(room)) other.tell({ type: 'removed', room })
+    }
+    this.#enqueue(frame, size, () => this.#hub.log.leave(room, this.user.id))
+  }
+
+  #unseat(name: string) {
+    const place = this.#seats.get(name)
+    if (!place) return false
+    this.#seats.delete(name)
+    place.room.leave(place.seat)
+    return true
+  }
+
+  #append(frame: AppendFrame, size: number) {
+    const place = this.#place(frame)
+    if (!place) return
+    if (this.#hub.options.tokenEveryMessage && !this.#isGoodToken(frame.token)) {
+      this.#refuse(frame, 'unauthorized', 'token: not the ticket of this connection')
+      return this.close(CLOSE.SIGNED_OUT)
+    }
+    const retryAfterMs = this.#state.messages.take(this.#hub.clock.now())
+    if (retryAfterMs > 0) return this.#refuseForRate(labelsOf(frame), retryAfterMs)
+    const appended = this.#hub.append({
+      room: frame.room,
+      id: frame.id,
+      author: this.user,
+      moderates: this.#identity.role === 'admin',
+      ...contentOf(frame),
+    })
+    this.#track(
+      size,
+      appended.then((outcome) => {
+        if (outcome.code) return this.#refuse(frame, outcome.code, outcome.message)
+        // At its place in the order it comes with the flush, to whoever is live.
+        if (!outcome.repeat && !place.seat.isGone && place.room.isLive(place.seat)) return
+        this.tell({ ...outcome.entry, repeat: true })
+      }),
+    )
+  }
+
+  async #history(frame: FrameOf<'history'>) {
+    const place = this.#place(frame)
+    if (!place || !this.#takeRead(frame)) return
+    const { before, limit = this.#hub.limits.pageEntries } = frame
+    await place.room.sendHistory(this, limit, before)
+  }
+
+  #read(frame: FrameOf<'read'>) {
+    const place = this.#place(frame)
+    if (!place) return
+    const { room } = frame
+    const seq = Math.min(frame.seq, place.room.head)
+    if (!this.#hub.read(this.user.id, room, seq)) return
+    this.#hub.tellOthers(this, { type: 'read', room, seq })
+  }
+
+  #typing(frame: FrameOf<'typing'>) {
+    this.#place(frame)?.room.typing(this)
+  }
+
+  async #renew(frame: FrameOf<'renew'>) {
+    const identity = await this.#options.redeem(frame.ticket)
+    if (identity?.user.id !== this.user.id) {
+      return this.#refuse(frame, 'unauthorized', 'this ticket is not good')
+    }
+    const { clock, limits } = this.#hub
+    this.#previousTicket = {
+      ticket: this.#identity.ticket,
+      until: clock.now() + limits.ticketMs,
+    }
+    this.#identity = identity
+    this.tell({ type: 'renewed', expiresAt: identity.expiresAt?.toISOString() ?? null })
+  }
+
+  /** The seat that a frame speaks from; without one it is refused. */
+  #place(frame: ClientFrame & { room: string }) {
+    const place = this.#seats.get(frame.room)
+    if (!place) this.#refuse(frame, 'not_joined', 'join the room first')
+    return place
+  }
+
+  #takeRead(frame: ClientFrame) {
+    const retryAfterMs = this.#state.reads.take(this.#hub.clock.now())
+    if (retryAfterMs > 0) this.#refuseForRate(labelsOf(frame), retryAfterMs)
+    return retryAfterMs === 0
+  }
+
+  #isGoodToken(token: string | undefined) {
+    if (token === undefined) return false
+    if (isSameSecret(token, this.#identity.ticket)) return true
+    const previous = this.#previousTicket
+    if (!previous || previous.until < this.#hub.clock.now()) return false
+    return isSameSecret(token, previous.ticket)
+  }
+
+  /* ------------------------------------------------------------------ work under way */
+
+  /** Runs after everything queued before it: reads come one at a time. */
+  #enqueue(frame: ClientFrame, size: number, work: () => unknown) {
+    this.#queue = this.#queue.then(() => (this.isClosed ? undefined : this.#attempt(frame, work)))
+    this.#track(size, this.#queue)
+  }
+
+  async #attempt(frame: ClientFrame, work: () => unknown) {
+    try {
+      await work()
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) return this.#fail(error)
+      this.#refuse(frame, 'unavailable', 'the log does not answer', UNAVAILABLE_RETRY_MS)
+    }
+  }
+
+  /** Counts work until it is done; stops reading, and at last the peer, when it is too much. */
+  #track(size: number, work: Promise<unknown>) {
+    const { pauseAt, waitingToClose, waitingBytesToClose } = this.#hub.limits
+    this.#waiting += 1
+    this.#waitingBytes += size
+    if (this.#waiting > waitingToClose || this.#waitingBytes > waitingBytesToClose) {
+      this.close(CLOSE.TOO_FAST, TOO_FAST_RETRY_MS)
+    } else if (this.#waiting > pauseAt && !this.#isPaused) {
+      this.#isPaused = true
+      this.#socket.pause()
+    }
+    this.#guard(() => work.finally(() => this.#untrack(size)))
+  }
+
+  #untrack(size: number) {
+    this.#waiting -= 1
+    this.#waitingBytes -= size
+    if (!this.#isPaused || this.#waiting > this.#hub.limits.pauseAt / 2) return
+    this.#isPaused = false
+    this.#socket.resume()
+  }
+
+  /** Resolves when every frame received so far is answered. */
+  async idle() {
+    await this.#queue
+  }
+
+  /** The one catch of a connection: nothing runs outside it. */
+  #guard(work: () => unknown) {
+    try {
+      const result = work()
+      if (result instanceof Promise) result.catch((error) => this.#fail(error))
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown) {
+    this.#hub.options.onFault(error)
+    this.close(CLOSE.RESTART, UNAVAILABLE_RETRY_MS)
+  }
+
+  /* ------------------------------------------------------------------ refusals */
+
+  #refuse(frame: ClientFrame, code: ErrorCode, message: string, retryAfterMs?: number) {
+    this.#answer({ ...labelsOf(frame), code, message, ...(retryAfterMs && { retryAfterMs }) })
+  }
+
+  #refuseInvalid(refusal: protocol.Refusal) {
+    this.#answer(refusal)
+    if (refusal.code !== 'invalid_frame') return
+    if (this.#invalid.add(this.#hub.clock.now())) this.close(CLOSE.BROKEN)
+  }
+
+  /** Told a few times a second, then silently; who goes on is shown the door. */
+  #refuseForRate({ of, id, room }: Labels, retryAfterMs: number) {
+    const now = this.#hub.clock.now()
+    if (this.#answers.take(now) === 0) {
+      const message = `too fast: again in ${retryAfterMs} ms`
+      this.#answer({ of, id, room, code: 'rate_limited', message, retryAfterMs })
+    }
+    if (this.#refusals.add(now)) this.close(CLOSE.TOO_FAST, TOO_FAST_RETRY_MS)
+  }
+
+  #answer(error: Omit<ErrorEvent, 'type'>) {
+    this.tell({ type: 'error', ...error })
+  }
+
+  /* ------------------------------------------------------------------ out */
+
+  /** Sends an event to this connection alone. */
+  tell(event: ServerEvent) {
+    this.send(encodeFrame([encodeEvent(event)]))
+  }
+
+  get queued() {
+    return this.#socket.bufferedAmount
+  }
+
+  send(frame: Frame) {
+    if (this.isClosed) return
+    if (this.queued > this.#hub.limits.slowBytes) return this.close(CLOSE.SLOW)
+    this.#sentBytes += frame.size
+    this.#socket.send(frame)
+  }
+
+  sendDroppable(frame: Frame) {
+    if (this.queued <= this.#hub.limits.shedBytes) this.send(frame)
+  }
+
+  async mayRead() {
+    const { clock } = this.#hub
+    for (let wait; (wait = this.#state.reads.take(clock.now())) > 0;) await sleep(clock, wait)
+  }
+
+  #welcome() {
+    const { limits, options } = this.#hub
+    this.tell({
+      type: 'welcome',
+      user: this.user,
+      protocol: protocol.PROTOCOL,
+      heartbeat: { interval: limits.heartbeatMs, timeout: limits.silenceMs },
+      limits: {
+        frame: protocol.FRAME_BYTES,
+        body: protocol.BODY_LENGTH,
+        page: protocol.PAGE_LENGTH,
+        rate: limits.messageRate,
+        burst: limits.messageBurst,
+      },
+      expiresAt: this.#identity.expiresAt?.toISOString() ?? null,
+      tokenEveryMessage: options.tokenEveryMessage,
+    })
+  }
+
+  /* ------------------------------------------------------------------ time and the end */
+
+  /** Pings, and ends what is over: called for every connection once a second. */
+  sweep(now: number, isLate: boolean) {
+    const { limits, clock } = this.#hub
+    const { expiresAt } = this.#identity
+    if (expiresAt && expiresAt <= clock.date()) return this.close(CLOSE.SIGNED_OUT)
+    if (!isLate && now - this.#seenAt > limits.silenceMs) return this.close(CLOSE.SILENT)
+    if (this.#isStalled(now) && !isLate) return this.close(CLOSE.SLOW)
+    if (now < this.#pingAt) return
+    this.#pingAt = this.#nextPing(now)
+    this.tell({ type: 'ping', heads: Object.fromEntries(this.#liveHeads()) })
+  }
+
+  #nextPing(now: number) {
+    return now + this.#hub.limits.heartbeatMs * (1 - JITTER + Math.random() * JITTER * 2)
+  }
+
+  *#liveHeads(): Generator<[string, number]> {
+    for (const [name, { room, seat }] of this.#seats) {
+      if (room.isLive(seat)) yield [name, room.head]
+    }
+  }
+
+  /** Whether bytes wait and the peer has taken none for too long. */
+  #isStalled(now: number) {
+    const { queued } = this
+    const taken = this.#sentBytes - queued
+    if (queued === 0 || taken > this.#taken) {
+      this.#taken = taken
+      this.#takenAt = now
+    }
+    return now - this.#takenAt > this.#hub.limits.stallMs
+  }
+
+  /**
+   * Ends the connection: its place is free at once, whenever the peer says goodbye.
+   * @param retryAfterMs  how long the client should stay away at least
+   */
+  close(code: number, retryAfterMs = 0) {
+    if (this.isClosed) return
+    const isHeard = code !== CLOSE.SLOW && code !== CLOSE.SILENT
+    if (isHeard) this.#socket.send(encodeFrame([encodeEvent({ type: 'bye', code, retryAfterMs })]))
+    this.#socket.close(code)
+    this.gone()
+  }
+
+  /** The socket is closed, by whomever. Idempotent. */
+  gone() {
+    if (this.isClosed) return
+    this.isClosed = true
+    for (const name of [...this.#seats.keys()]) this.#unseat(name)
+    this.#hub.remove(this)
+    this.#options.onGone()
+  }
+}
+
+type Labels = Pick<ErrorEvent, 'of' | 'id' | 'room'>
+
+/** What tells the sender which frame an answer is about. */
+function labelsOf(frame: ClientFrame): Labels {
+  return {
+    of: frame.type,
+    ...('id' in frame && { id: frame.id }),
+    ...('room' in frame && { room: frame.room }),
+  }
+}
+
+function contentOf(frame: AppendFrame): Content {
+  switch (frame.type) {
+    case 'say':
+      return {
+        kind: 'message',
+        body: frame.body,
+        replyTo: frame.replyTo,
+        mentions: frame.mentions,
+      }
+    case 'edit':
+      return { kind: 'edit', target: frame.target, body: frame.body }
+    case 'delete':
+      return { kind: 'delete', target: frame.target }
+    case 'react':
+      return { kind: 'reaction', target: frame.target, emoji: frame.emoji, on: frame.on }
+  }
+}

@@ -1,0 +1,222 @@
+/** This node: its rooms, its connections, the users behind them, and the one timer. */
+
+import { CLOSE } from '../../static/protocol.js'
+import { sleep, type Clock } from '../clock.ts'
+import { TokenBucket, type Limits } from '../limits.ts'
+import { createAppender, type Appender } from '../log/appender.ts'
+import type { Draft, Entrance, Log, Outcome, ReadPosition } from '../log/log.ts'
+import type { Entry, ServerEvent } from '../protocol.ts'
+import type { Connection } from './connection.ts'
+import { Room } from './room.ts'
+
+/** At shutdown, sockets told goodbye together, and the pause before the next of them. */
+const DRAIN_SOCKETS = 500
+const DRAIN_PAUSE_MS = 250
+/** Time for each socket that comes back, up to a most. ms */
+const RETURN_MS = 5
+const RETURN_MOST_MS = 10_000
+
+/** What this node knows of a user while one is connected, or has tokens to get back. */
+export interface UserState {
+  readonly connections: Set<Connection>
+  readonly messages: TokenBucket
+  readonly frames: TokenBucket
+  readonly reads: TokenBucket
+  /** Room → the highest `seq` read, as far as told here. */
+  readonly readUpTo: Map<string, number>
+}
+
+export interface HubOptions {
+  log: Log
+  clock: Clock
+  limits: Limits
+  tokenEveryMessage: boolean
+  /** Gets what nobody expected, for the operator. */
+  onFault(error: unknown): void
+}
+
+export class Hub {
+  readonly options: HubOptions
+  readonly log: Log
+  readonly clock: Clock
+  readonly limits: Limits
+  /** No new work is taken: the process is about to end. */
+  isDraining = false
+  readonly connections = new Set<Connection>()
+  readonly #rooms = new Map<string, Room>()
+  readonly #users = new Map<string, UserState>()
+  readonly #appender: Appender
+  #reads = new Map<string, ReadPosition>()
+  #sweptAt: number
+  readonly #stopSweeping: () => void
+
+  constructor(options: HubOptions) {
+    this.options = options
+    this.log = options.log
+    this.clock = options.clock
+    this.limits = options.limits
+    this.#appender = createAppender({
+      log: this.log,
+      limits: this.limits,
+      onAppended: (entries) => this.#deliver(entries),
+      onFault: options.onFault,
+    })
+    this.#sweptAt = this.clock.now()
+    this.#stopSweeping = this.clock.every(this.limits.sweepMs, () => this.#sweep())
+  }
+
+  /* ------------------------------------------------------------------ users and connections */
+
+  user(id: string): UserState {
+    const known = this.#users.get(id)
+    if (known) return known
+    const { messageRate, messageBurst, frameRate, frameBurst, readRate, readBurst } = this.limits
+    const now = this.clock.now()
+    const state: UserState = {
+      connections: new Set(),
+      messages: new TokenBucket(messageRate, messageBurst, now),
+      frames: new TokenBucket(frameRate, frameBurst, now),
+      reads: new TokenBucket(readRate, readBurst, now),
+      readUpTo: new Map(),
+    }
+    this.#users.set(id, state)
+    return state
+  }
+
+  add(connection: Connection) {
+    this.connections.add(connection)
+    this.user(connection.user.id).connections.add(connection)
+  }
+
+  /** Forgets a connection. Idempotent. */
+  remove(connection: Connection) {
+    this.connections.delete(connection)
+    this.#users.get(connection.user.id)?.connections.delete(connection)
+  }
+
+  /** Tells the user's other connections. */
+  tellOthers(connection: Connection, event: ServerEvent) {
+    for (const other of this.user(connection.user.id).connections) {
+      if (other !== connection) other.tell(event)
+    }
+  }
+
+  /** Closes every connection that was made with one of these sessions. */
+  endSessions(hashes: readonly string[]) {
+    for (const connection of this.connections) {
+      if (hashes.includes(connection.session)) connection.close(CLOSE.SIGNED_OUT)
+    }
+  }
+
+  /* ------------------------------------------------------------------ rooms */
+
+  /** The room, opened with what a read of the log just said of it. */
+  room(name: string, { head, private: isPrivate }: Entrance): Room {
+    const known = this.#rooms.get(name)
+    if (known) return known
+    const { log, clock, limits } = this
+    const room = new Room({ name, head, isPrivate, log, clock, limits })
+    this.#rooms.set(name, room)
+    return room
+  }
+
+  append(draft: Draft): Promise<Outcome> {
+    return this.#appender.append(draft)
+  }
+
+  #deliver(entries: Entry[]) {
+    const rooms = new Set<Room>()
+    for (const entry of entries) {
+      const room = this.#rooms.get(entry.room)
+      if (!room) continue
+      room.accept(entry)
+      rooms.add(room)
+    }
+    for (const room of rooms) room.flushSoon()
+  }
+
+  /** Notes that a user has read up to `seq`; never back. @returns whether that is news */
+  read(user: string, room: string, seq: number): boolean {
+    const { readUpTo } = this.user(user)
+    if (seq <= (readUpTo.get(room) ?? -1)) return false
+    readUpTo.set(room, seq)
+    this.#reads.set(`${user} ${room}`, { user, room, seq })
+    return true
+  }
+
+  /** Writes down the read positions of the last moments, in one transaction. */
+  async saveReads() {
+    if (this.#reads.size === 0) return
+    const reads = this.#reads
+    this.#reads = new Map()
+    await this.log.saveReads([...reads.values()])
+  }
+
+  /* ------------------------------------------------------------------ time */
+
+  /** The heartbeat of the node: one look at everything, once a second. */
+  #sweep() {
+    const now = this.clock.now()
+    const isLate = now - this.#sweptAt > this.limits.sweepMs + this.limits.lateSweepMs
+    this.#sweptAt = now
+    for (const connection of this.connections) connection.sweep(now, isLate)
+    this.#sweepRooms(now)
+    for (const [id, state] of this.#users) {
+      const { connections, messages, frames, reads } = state
+      const isForgettable = [messages, frames, reads].every((bucket) => bucket.isFull(now))
+      if (connections.size === 0 && isForgettable) this.#users.delete(id)
+    }
+    this.saveReads().catch(this.options.onFault)
+  }
+
+  #sweepRooms(now: number) {
+    let bytes = 0
+    for (const [name, room] of this.#rooms) {
+      room.sweep(now)
+      bytes += room.tailBytes
+      if (!room.isEmpty) continue
+      room.close()
+      this.#rooms.delete(name)
+    }
+    if (bytes <= this.limits.tailsBytes) return
+    const byUse = [...this.#rooms.values()].sort((a, b) => a.usedAt - b.usedAt)
+    for (const room of byUse) {
+      if (bytes <= this.limits.tailsBytes) break
+      bytes -= room.tailBytes
+      room.dropTail()
+    }
+  }
+
+  /* ------------------------------------------------------------------ the end */
+
+  /** Answers what was received, says goodbye to everybody in turns, and stops. */
+  async drain() {
+    this.isDraining = true
+    await this.#finishWithin(this.limits.drainMs)
+    const connections = [...this.connections]
+    const spread = Math.min(RETURN_MOST_MS, connections.length * RETURN_MS)
+    for (const [index, connection] of connections.entries()) {
+      if (index > 0 && index % DRAIN_SOCKETS === 0) await sleep(this.clock, DRAIN_PAUSE_MS)
+      connection.close(CLOSE.RESTART, Math.round(Math.random() * spread))
+    }
+    await this.saveReads().catch(this.options.onFault)
+    this.#stopSweeping()
+    for (const room of this.#rooms.values()) room.close()
+  }
+
+  #finishWithin(ms: number) {
+    return new Promise<void>((resolve) => {
+      const cancel = this.clock.after(ms, resolve)
+      void this.#finish().finally(() => {
+        cancel()
+        resolve()
+      })
+    })
+  }
+
+  async #finish() {
+    await Promise.all([...this.connections].map((connection) => connection.idle()))
+    await this.#appender.idle()
+    for (const room of this.#rooms.values()) room.flush()
+  }
+}

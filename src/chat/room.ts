@@ -1,0 +1,324 @@
+/** A room on this node: its order, its newest entries, its seats, and the one delivery loop. */
+
+import { Buffer } from 'node:buffer'
+import { runtime } from '#runtime'
+import { RESUME_LIMIT } from '../../static/protocol.js'
+import { sleep, type Clock } from '../clock.ts'
+import type { Limits } from '../limits.ts'
+import type { Entrance, Log } from '../log/log.ts'
+import { encodeEntry, encodeEvent, type Entry, type FrameOf, type Page } from '../protocol.ts'
+import type { Frame } from '../runtime/runtime.ts'
+import { fitPage } from './page.ts'
+import { Presence } from './presence.ts'
+import { Seat, type Listener } from './seat.ts'
+import { Sequencer } from './sequencer.ts'
+import { Tail, type Step } from './tail.ts'
+
+/** After a failed read of the log, the next try of a reader that is catching up. ms */
+const RETRY_MS = 1_000
+
+export interface RoomOptions {
+  name: string
+  /** The log's head when the room was opened. */
+  head: number
+  isPrivate: boolean
+  log: Log
+  clock: Clock
+  limits: Limits
+}
+
+export class Room {
+  readonly name: string
+  readonly #options: RoomOptions
+  readonly #sequencer: Sequencer
+  readonly #tail: Tail
+  readonly #presence: Presence
+  readonly #seats = new Set<Seat>()
+  /** Seats that have everything up to the last flush, and get the next one. */
+  readonly #live = new Set<Seat>()
+  readonly #typedAt = new Map<string, number>()
+  /** Listeners that are about to be seated. */
+  #arriving = 0
+  /** `seq` of the last entry that the live seats were sent. */
+  #flushed: number
+  #flushedAt = -Infinity
+  #flushTook = 0
+  #cancelFlush: (() => void) | null = null
+  #freshPage: { head: number; frame: Frame } | null = null
+  /** When somebody last came, spoke or read; the longest quiet tail is dropped first. */
+  usedAt: number
+
+  constructor(options: RoomOptions) {
+    const { name, head, log, clock, limits } = options
+    this.#options = options
+    this.name = name
+    this.#flushed = head
+    this.#tail = new Tail(limits)
+    this.#presence = new Presence(limits)
+    this.usedAt = clock.now()
+    this.#sequencer = new Sequencer({
+      room: name,
+      head,
+      log,
+      clock,
+      limits,
+      onLive: (entry) => this.#tail.push(entry),
+      onRepaired: () => this.flushSoon(),
+    })
+  }
+
+  /** `seq` of the last flushed entry. */
+  get head() {
+    return this.#flushed
+  }
+
+  /** Nobody is here, and nobody is missed. */
+  get isEmpty() {
+    return this.#seats.size + this.#arriving + this.#presence.count === 0
+  }
+
+  get tailBytes() {
+    return this.#tail.bytes
+  }
+
+  /** Whether this seat will get whatever goes live next with everybody else. */
+  isLive(seat: Seat) {
+    return this.#live.has(seat)
+  }
+
+  /** Takes a new entry, from this node's commit or from another node. `flushSoon` follows. */
+  accept(entry: Entry) {
+    this.#sequencer.accept(entry)
+  }
+
+  /* ------------------------------------------------------------------ coming and going */
+
+  /**
+   * Seats a listener: `joined`, then what it missed or a fresh page, then live.
+   * @param before  the seat it has here already, which moves
+   * @returns null when the listener has gone meanwhile
+   */
+  async join(
+    listener: Listener,
+    request: FrameOf<'join'>,
+    entrance: Entrance,
+    before?: Seat,
+  ): Promise<Seat | null> {
+    this.#arriving += 1
+    try {
+      await this.#sequencer.reach(entrance.head)
+      const reset = this.#mustReset(request, entrance)
+      const isFresh = reset || request.after === undefined
+      const page = isFresh ? await this.#readFreshPage(request.limit) : null
+      return listener.isClosed ? null : this.#seat(listener, request.after, page, reset, before)
+    } finally {
+      this.#arriving -= 1
+    }
+  }
+
+  #seat(
+    listener: Listener,
+    after: number | undefined,
+    page: { head: number; frame: Frame } | null,
+    reset: boolean,
+    before?: Seat,
+  ) {
+    // Nothing may be under way to the old seat when the new one says where it starts.
+    this.flush()
+    const seat = new Seat(listener, page?.head ?? after ?? 0)
+    this.#seats.add(seat)
+    this.#presence.enter(listener.user)
+    if (before) this.leave(before)
+    this.#greet(seat, page, reset)
+    void this.#catchUp(seat)
+    return seat
+  }
+
+  /** Nothing is delivered to the seat from here on. */
+  leave(seat: Seat) {
+    if (seat.isGone) return
+    this.flush()
+    seat.isGone = true
+    this.#seats.delete(seat)
+    this.#live.delete(seat)
+    this.#presence.exit(seat.listener.user, this.#options.clock.now())
+  }
+
+  close() {
+    this.#cancelFlush?.()
+    this.#sequencer.close()
+  }
+
+  /** Whether the position a client comes back with means nothing here, or is too far behind. */
+  #mustReset({ after, last, epoch }: FrameOf<'join'>, { floor, lastId }: Entrance) {
+    if (epoch !== undefined && epoch !== this.#options.log.epoch) return true
+    if (after === undefined) return false
+    const head = this.#sequencer.head
+    if (after > head || after < floor || head - after > RESUME_LIMIT) return true
+    return last !== undefined && last !== (this.#tail.idAt(after) ?? lastId)
+  }
+
+  #greet(seat: Seat, page: { head: number; frame: Frame } | null, reset: boolean) {
+    const { name, isPrivate, log } = this.#options
+    const { count, members } = this.#presence
+    const joined = encodeEvent({
+      type: 'joined',
+      room: name,
+      epoch: log.epoch,
+      head: page?.head ?? this.#flushed,
+      from: seat.cursor + 1,
+      reset,
+      count,
+      ...(members && { members }),
+      private: isPrivate,
+    })
+    seat.listener.send(encodeFrame([joined]))
+    if (page) seat.listener.send(page.frame)
+  }
+
+  /** The page of a fresh join; the usual one is read and encoded once per head. */
+  async #readFreshPage(limit = this.#options.limits.pageEntries) {
+    const isUsual = limit === this.#options.limits.pageEntries
+    if (isUsual && this.#freshPage?.head === this.#sequencer.head) return this.#freshPage
+    const page = await this.history(limit)
+    await this.#sequencer.reach(page.head)
+    const fresh = { head: page.head, frame: this.#encodePage(page) }
+    if (isUsual) this.#freshPage = fresh
+    return fresh
+  }
+
+  /* ------------------------------------------------------------------ delivery */
+
+  /** Flushes at once when the room was quiet, else when the window is over. */
+  flushSoon() {
+    if (this.#cancelFlush) return
+    const { clock, limits } = this.#options
+    const wait = this.#flushedAt + Math.max(limits.flushMs, this.#flushTook) - clock.now()
+    if (wait <= 0) return this.flush()
+    this.#cancelFlush = clock.after(wait, () => this.flush())
+  }
+
+  /** Everything that went live since the last flush, encoded once, one frame per live seat. */
+  flush() {
+    this.#cancelFlush?.()
+    this.#cancelFlush = null
+    if (this.#flushed === this.#sequencer.head) return
+    const { clock } = this.#options
+    const started = clock.now()
+    const frame = encodeFrame(this.#tail.since(this.#flushed))
+    this.#flushed = this.#sequencer.head
+    for (const { listener } of this.#live) listener.send(frame)
+    this.#tail.trim(this.#flushed)
+    this.#flushedAt = this.usedAt = clock.now()
+    this.#flushTook = this.#flushedAt - started
+  }
+
+  /**
+   * Brings a seat from its cursor to the last flush, from the tail or the log, no faster than its
+   * listener reads; then it is live, in the same turn.
+   */
+  async #catchUp(seat: Seat) {
+    const { clock, limits } = this.#options
+    while (!seat.isGone) {
+      if (seat.cursor === this.#flushed) return void this.#live.add(seat)
+      if (seat.listener.queued >= limits.catchUpBytes) {
+        await sleep(clock, limits.flushMs)
+        continue
+      }
+      try {
+        await this.#takeStep(seat)
+      } catch {
+        await sleep(clock, RETRY_MS)
+      }
+    }
+  }
+
+  async #takeStep(seat: Seat) {
+    if (this.#flushed - seat.cursor > RESUME_LIMIT) return this.#startAfresh(seat)
+    const step = this.#tail.step(seat.cursor, this.#flushed) ?? (await this.#readStep(seat))
+    if (seat.isGone) return
+    seat.cursor = step.last
+    seat.listener.send(encodeFrame(step.texts))
+  }
+
+  async #readStep(seat: Seat): Promise<Step> {
+    const { log, name, limits } = this.#options
+    await seat.listener.mayRead()
+    const entries = await log.after(name, seat.cursor, limits.stepEntries)
+    const texts: string[] = []
+    let bytes = 0
+    for (const entry of entries) {
+      const json = encodeEntry(entry)
+      bytes += Buffer.byteLength(json)
+      if (entry.seq > this.#flushed || (texts.length > 0 && bytes > limits.stepBytes)) break
+      texts.push(json)
+    }
+    if (texts.length === 0) throw new Error(`${name} has no entry after ${seat.cursor}`)
+    return { texts, last: seat.cursor + texts.length }
+  }
+
+  /** For a reader that fell too far behind while it was catching up. */
+  async #startAfresh(seat: Seat) {
+    await seat.listener.mayRead()
+    const page = await this.#readFreshPage()
+    if (seat.isGone) return
+    this.flush()
+    seat.cursor = page.head
+    this.#greet(seat, page, true)
+  }
+
+  /* ------------------------------------------------------------------ reading */
+
+  /** The newest messages below `before`, as many as fit a page. */
+  async history(limit: number, before?: number): Promise<Page> {
+    const { log, name, limits } = this.#options
+    this.usedAt = this.#options.clock.now()
+    return fitPage(await log.page(name, limit, before), limits.stepBytes)
+  }
+
+  /** A page for one listener. */
+  async sendHistory(listener: Listener, limit: number, before?: number) {
+    listener.send(this.#encodePage(await this.history(limit, before)))
+  }
+
+  #encodePage({ head, messages, more }: Page) {
+    return encodeFrame([encodeEvent({ type: 'history', room: this.name, head, messages, more })])
+  }
+
+  /* ------------------------------------------------------------------ who is here */
+
+  /** Tells the others, unless the user typed just now or the room is too big for it. */
+  typing(listener: Listener) {
+    const { clock, limits } = this.#options
+    const { user } = listener
+    const now = clock.now()
+    const typedAt = this.#typedAt.get(user.id) ?? -Infinity
+    if (!this.#presence.isNamed || now - typedAt < limits.typingMs) return
+    this.#typedAt.set(user.id, now)
+    const frame = encodeFrame([encodeEvent({ type: 'typing', room: this.name, user })])
+    for (const seat of this.#live) {
+      if (seat.listener.user.id !== user.id) seat.listener.sendDroppable(frame)
+    }
+  }
+
+  /** Tells who came and went, and forgets what is over. */
+  sweep(now: number) {
+    for (const [user, at] of this.#typedAt) {
+      if (now - at >= this.#options.limits.typingMs) this.#typedAt.delete(user)
+    }
+    const change = this.#presence.change(now)
+    if (!change || this.#seats.size === 0) return
+    const frame = encodeFrame([encodeEvent({ type: 'presence', room: this.name, ...change })])
+    for (const { listener } of this.#seats) listener.sendDroppable(frame)
+  }
+
+  /** Gives the tail's memory back; it fills again with what is said next. */
+  dropTail() {
+    this.#tail.trim(this.#flushed, 0, 0)
+  }
+}
+
+/** One frame: a JSON array of events that are JSON already. */
+export function encodeFrame(texts: readonly string[]): Frame {
+  return runtime.encode(`[${texts.join(',')}]`)
+}

@@ -1,0 +1,102 @@
+/** The newest entries of a room, encoded: what members get live and what most resumes are made of. */
+
+import { Buffer } from 'node:buffer'
+import type { Limits } from '../limits.ts'
+import { encodeEntry, type Entry } from '../protocol.ts'
+
+interface TailEntry {
+  readonly seq: number
+  readonly id: string
+  /** The message that an edit is of. */
+  readonly edits: number | undefined
+  json: string
+  /** UTF-8 length of `json`. */
+  size: number
+}
+
+/** One frame's worth of entries. */
+export interface Step {
+  /** JSON texts, ascending and without a hole. */
+  readonly texts: string[]
+  /** `seq` of the last one. */
+  readonly last: number
+}
+
+export class Tail {
+  #entries: TailEntry[] = []
+  /** UTF-8 length of all texts together. */
+  bytes = 0
+  readonly #limits: Pick<Limits, 'tailEntries' | 'tailBytes' | 'stepEntries' | 'stepBytes'>
+
+  constructor(limits: Pick<Limits, 'tailEntries' | 'tailBytes' | 'stepEntries' | 'stepBytes'>) {
+    this.#limits = limits
+  }
+
+  /** Adds the entry after the last one, and does to those before it what it says. */
+  push(entry: Entry) {
+    const json = encodeEntry(entry)
+    const edits = entry.kind === 'edit' ? entry.target : undefined
+    const size = Buffer.byteLength(json)
+    this.#entries.push({ seq: entry.seq, id: entry.id, edits, json, size })
+    this.bytes += size
+    if (entry.kind === 'delete') this.#erase(entry.target)
+  }
+
+  /** The texts of all entries after `seq`, which must be held. */
+  since(seq: number): string[] {
+    return this.#entries.slice(this.#indexOf(seq + 1)).map(({ json }) => json)
+  }
+
+  /**
+   * The next step after `seq`, no further than `until`.
+   * @returns null when the entry after `seq` is not held any more
+   */
+  step(seq: number, until: number): Step | null {
+    const start = this.#indexOf(seq + 1)
+    if (start < 0 || start >= this.#entries.length) return null
+    const texts: string[] = []
+    let bytes = 0
+    for (let index = start; index < this.#entries.length; index += 1) {
+      const { seq: current, json, size } = this.#entries[index]!
+      bytes += size
+      if (current > until || texts.length === this.#limits.stepEntries) break
+      if (texts.length > 0 && bytes > this.#limits.stepBytes) break
+      texts.push(json)
+    }
+    return { texts, last: seq + texts.length }
+  }
+
+  /** The id at `seq`; undefined when that entry is not held. */
+  idAt(seq: number): string | undefined {
+    return this.#entries[this.#indexOf(seq)]?.id
+  }
+
+  /** Drops the oldest entries above the limits, or all; never one after `flushed`. */
+  trim(flushed: number, most = this.#limits.tailEntries, bytes = this.#limits.tailBytes) {
+    let count = 0
+    for (const { seq, size } of this.#entries) {
+      if (seq > flushed) break
+      if (this.#entries.length - count <= most && this.bytes <= bytes) break
+      this.bytes -= size
+      count += 1
+    }
+    if (count > 0) this.#entries.splice(0, count)
+  }
+
+  /** Negative or past the end when that entry is not held. */
+  #indexOf(seq: number) {
+    return seq - (this.#entries[0]?.seq ?? seq)
+  }
+
+  /** The body of a deleted message leaves memory with it, and those of its edits. */
+  #erase(target: number) {
+    for (const entry of this.#entries) {
+      if (entry.seq !== target && entry.edits !== target) continue
+      const { body: _, ...rest } = JSON.parse(entry.json) as Record<string, unknown>
+      this.bytes -= entry.size
+      entry.json = JSON.stringify({ ...rest, deleted: true })
+      entry.size = Buffer.byteLength(entry.json)
+      this.bytes += entry.size
+    }
+  }
+}
