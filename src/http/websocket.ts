@@ -1,0 +1,135 @@
+/** `GET /ws`: the handshake, each check in its order, the ticket last. */
+
+import type { Context, Handler } from 'hono'
+import { runtime } from '#runtime'
+import { PROTOCOL } from '../../static/protocol.js'
+import { Connection, type Identity } from '../chat/connection.ts'
+import type { ErrorCode } from '../protocol.ts'
+import { isOwnOrigin } from './auth.ts'
+import { problem, type ProblemOptions } from './problem.ts'
+import { addressOf, type HearthEnv, type Services } from './services.ts'
+
+const TICKET = /^ticket\.([\w-]{16,128})$/
+/** 16 bytes in base64 (RFC 6455, 4.1). */
+const KEY = /^[A-Za-z0-9+/]{22}==$/
+/** The key under which all sockets count. */
+const NODE = 'node'
+const OVERLOAD_RETRY_MS = 5_000
+const LIMIT_RETRY_MS = 10_000
+
+export function isUpgrade(c: Context) {
+  return c.req.header('upgrade')?.toLowerCase() === 'websocket'
+}
+
+/** Answers a handshake that is refused; its connection ends with it. */
+export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptions = {}) {
+  c.header('Connection', 'close')
+  return problem(c, code, options)
+}
+
+export function webSocketRoute(services: Services): Handler<HearthEnv> {
+  const { config, hub, accounts, tickets, clock } = services
+  const { limits } = config
+  const places = createPlaces()
+
+  /** The user and session that a ticket stands for. */
+  const redeem = async (ticket: string, address: string): Promise<Identity | null> => {
+    const pass = await tickets.redeem(ticket)
+    if (!pass || (pass.address !== null && pass.address !== address)) return null
+    const session = await accounts.session(pass.session)
+    if (!session) return null
+    const { user, role, hash, expiresAt } = session
+    return { user, role, session: hash, expiresAt, ticket }
+  }
+
+  return async (c) => {
+    const fault = handshakeFault(c)
+    if (fault) return refuseUpgrade(c, 'invalid', fault)
+    const ticket = offeredTicket(c)
+    if (!ticket) return refuseUpgrade(c, 'invalid', { detail: `offer ${PROTOCOL} and a ticket` })
+    if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
+      return refuseUpgrade(c, 'forbidden', { detail: 'this origin is not allowed' })
+    }
+    if (hub.isDraining) return refuseUpgrade(c, 'unavailable', { retryAfterMs: OVERLOAD_RETRY_MS })
+    const address = addressOf(c, config)
+    if (places.count(address) >= limits.connectionsPerIp) {
+      return refuseUpgrade(c, 'too_many', { retryAfterMs: LIMIT_RETRY_MS })
+    }
+    if (places.count(NODE) >= limits.connections) {
+      return refuseUpgrade(c, 'unavailable', { retryAfterMs: OVERLOAD_RETRY_MS })
+    }
+    const leaves = [places.take(NODE), places.take(address)]
+    const leave = () => {
+      for (const giveBack of leaves) giveBack()
+    }
+    const identity = await redeem(ticket, address)
+    if (!identity) {
+      leave()
+      return refuseUpgrade(c, 'unauthorized')
+    }
+    if (places.count(identity.user.id) >= limits.connectionsPerUser) {
+      leave()
+      return refuseUpgrade(c, 'too_many', { retryAfterMs: LIMIT_RETRY_MS })
+    }
+    leaves.push(places.take(identity.user.id))
+    // The peer may be gone before its socket opens; then nobody else gives the places back.
+    const cancel = clock.after(limits.handshakeMs, leave)
+    let connection: Connection | undefined
+    return runtime.upgradeWebSocket(c, PROTOCOL, {
+      onOpen: (_event, ws) => {
+        cancel()
+        connection = new Connection({
+          hub,
+          socket: runtime.socket(ws),
+          identity,
+          redeem: (fresh) => redeem(fresh, address),
+          onGone: leave,
+        })
+      },
+      onMessage: ({ data }) => connection?.receive(data),
+      onClose: () => connection?.gone(),
+      // What went wrong on the wire; the close that follows is what counts.
+      onError: () => {},
+    })
+  }
+}
+
+/** What is wrong with a handshake as such (RFC 6455, 4.2.1); null when nothing is. */
+function handshakeFault(c: Context): ProblemOptions | null {
+  if (runtime.requestMethod(c) !== 'GET') return { status: 405, detail: 'GET only' }
+  if (!isUpgrade(c)) return upgradeRequired(c, 'this is a WebSocket')
+  if (c.req.header('sec-websocket-version') !== '13') return upgradeRequired(c, 'version 13 only')
+  if (!KEY.test(c.req.header('sec-websocket-key') ?? '')) return { detail: 'no good key' }
+  return null
+}
+
+function upgradeRequired(c: Context, detail: string): ProblemOptions {
+  c.header('Upgrade', 'websocket')
+  c.header('Sec-WebSocket-Version', '13')
+  return { status: 426, detail }
+}
+
+/** The ticket in a protocol list that also offers ours; undefined when either is missing. */
+function offeredTicket(c: Context): string | undefined {
+  const offered = (c.req.header('sec-websocket-protocol') ?? '').split(',').map((p) => p.trim())
+  if (!offered.includes(PROTOCOL)) return undefined
+  return offered.map((name) => TICKET.exec(name)?.[1]).find((ticket) => ticket !== undefined)
+}
+
+/** How many sockets there are for each key: an address, a user, the node. */
+function createPlaces() {
+  const counts = new Map<string, number>()
+  const count = (key: string) => counts.get(key) ?? 0
+  /** @returns what gives the place back; idempotent */
+  const take = (key: string) => {
+    let isTaken = true
+    counts.set(key, count(key) + 1)
+    return () => {
+      if (!isTaken) return
+      isTaken = false
+      if (count(key) > 1) counts.set(key, count(key) - 1)
+      else counts.delete(key)
+    }
+  }
+  return { count, take }
+}
