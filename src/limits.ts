@@ -1,119 +1,42 @@
 /** Every number that Hearth keeps, in one place; tests and config replace single ones. */
 
-export interface Limits {
-  /** Between two pings to one connection; each is drawn within ± 10 %. ms */
-  heartbeatMs: number
-  /** Silence after which a connection is dead. ms */
-  silenceMs: number
-  /** A sweep later than this was held up itself, and judges nobody. ms */
-  lateSweepMs: number
-  /** Between two looks at every connection. ms */
-  sweepMs: number
-  /** Between two flushes of a busy room: one frame of a 60 Hz screen. ms */
-  flushMs: number
-  /** How long a hole may stay before it is read from the log. ms */
-  repairMs: number
-  /** Handshake, head of a request. ms */
-  handshakeMs: number
-  /** From our close to the end of the socket. ms */
-  closeMs: number
-  /** Longest way from SIGTERM to the end. ms */
-  drainMs: number
-
-  /** `say`, `edit`, `delete`, `react`: per user and second, and at once. */
-  messageRate: number
-  messageBurst: number
-  /** All frames but `pong`. */
-  frameRate: number
-  frameBurst: number
-  /** Pages of `join`, `history` and HTTP. */
-  readRate: number
-  readBurst: number
-  /** `rate_limited` answers per second and connection; the rest is dropped. */
-  refusalRate: number
-  /** Refused or invalid frames on one connection that end it, and the time they count for. */
-  refusalsToClose: number
-  refusalWindowMs: number
-  invalidToClose: number
-  invalidWindowMs: number
-
-  sessionsPerMinute: number
-  connectionsPerUser: number
-  connectionsPerIp: number
-  connections: number
-  roomsPerConnection: number
-
-  ticketMs: number
-  linkMs: number
-  /** A guest's session unused this long is over. ms */
-  idleSessionMs: number
-  /** An admin's session ends after this. ms */
-  adminSessionMs: number
-
-  /** Reads queued and appends not committed, per connection. Above: stop reading. */
-  pauseAt: number
-  /** Above: close 4029. */
-  waitingToClose: number
-  waitingBytesToClose: number
-  /** Appends waiting on this node; above: `unavailable`. */
-  waitingAppends: number
-  batchEntries: number
-  batchBytes: number
-
-  /** Bytes queued to one socket: above, a catching-up reader waits. */
-  catchUpBytes: number
-  /** Above, typing and presence are dropped. bytes */
-  shedBytes: number
-  /** Above, the reader is too slow: close 4008. bytes */
-  slowBytes: number
-  /** No byte taken for this long: close 4008. ms */
-  stallMs: number
-
-  /** One page or step of a replay. */
-  stepEntries: number
-  stepBytes: number
-  /** Messages of a page when the client names no number. */
-  pageEntries: number
-  /** The newest entries of a room that stay in memory. */
-  tailEntries: number
-  tailBytes: number
-  /** All tails together. bytes */
-  tailsBytes: number
-
-  /** Up to this many users a room names its members and tells who types. */
-  membersNamed: number
-  /** Between two presence events of one room: named, counted. ms */
-  presenceMs: number
-  countMs: number
-  /** A shorter absence is not shown. ms */
-  absenceMs: number
-  /** Between two typing events of one user and room. ms */
-  typingMs: number
-}
-
 const KIB = 1024
 const MIB = 1024 * KIB
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 
-export const DEFAULT_LIMITS: Limits = {
+export const DEFAULT_LIMITS = {
+  /** Between two pings to one connection; each is drawn within ± 10 %. ms */
   heartbeatMs: 25_000,
+  /** Silence after which a connection is dead. ms */
   silenceMs: 35_000,
+  /** A sweep later than this was held up itself, and judges nobody. ms */
   lateSweepMs: 5_000,
+  /** Between two looks at every connection. ms */
   sweepMs: 1_000,
+  /** Between two flushes of a busy room: one frame of a 60 Hz screen. ms */
   flushMs: 16,
+  /** How long a hole may stay before it is read from the log. ms */
   repairMs: 100,
+  /** Handshake, head of a request. ms */
   handshakeMs: 10_000,
+  /** From our close to the end of the socket. ms */
   closeMs: 2_000,
+  /** Longest way from SIGTERM to the end. ms */
   drainMs: 25_000,
 
+  /** `say`, `edit`, `delete`, `react`: per user and second, and at once. */
   messageRate: 2,
   messageBurst: 20,
+  /** All frames but `pong`. */
   frameRate: 20,
   frameBurst: 60,
+  /** Pages of `join`, `history` and HTTP. */
   readRate: 5,
   readBurst: 40,
+  /** `rate_limited` answers per second and connection; the rest is dropped. */
   refusalRate: 20,
+  /** Refused or invalid frames on one connection that end it, and the time they count for. */
   refusalsToClose: 100,
   refusalWindowMs: 10_000,
   invalidToClose: 10,
@@ -127,34 +50,53 @@ export const DEFAULT_LIMITS: Limits = {
 
   ticketMs: 30_000,
   linkMs: 10 * MINUTE,
+  /** A guest's session unused this long is over. ms */
   idleSessionMs: 30 * DAY,
+  /** An admin's session ends after this. ms */
   adminSessionMs: DAY / 2,
 
+  /** Reads queued and appends not committed, per connection. Above: stop reading. */
   pauseAt: 256,
+  /** Above: close 4029. */
   waitingToClose: 1_024,
   waitingBytesToClose: MIB,
+  /** Appends waiting on this node; above: `unavailable`. */
   waitingAppends: 10_000,
   batchEntries: 500,
   batchBytes: MIB,
 
+  /** Bytes queued to one socket: above, a catching-up reader waits. */
   catchUpBytes: 64 * KIB,
+  /** Above, typing and presence are dropped. bytes */
   shedBytes: 256 * KIB,
+  /** Above, the reader is too slow: close 4008. bytes */
   slowBytes: MIB,
+  /** No byte taken for this long: close 4008. ms */
   stallMs: 10_000,
 
+  /** One page or step of a replay. */
   stepEntries: 100,
   stepBytes: 64 * KIB,
+  /** Messages of a page when the client names no number. */
   pageEntries: 50,
+  /** The newest entries of a room that stay in memory. */
   tailEntries: 1_024,
   tailBytes: 512 * KIB,
+  /** All tails together. bytes */
   tailsBytes: 64 * MIB,
 
+  /** Up to this many users a room names its members and tells who types. */
   membersNamed: 200,
+  /** Between two presence events of one room: named, counted. ms */
   presenceMs: 1_000,
   countMs: 5_000,
+  /** A shorter absence is not shown. ms */
   absenceMs: 8_000,
+  /** Between two typing events of one user and room. ms */
   typingMs: 3_000,
 }
+
+export type Limits = typeof DEFAULT_LIMITS
 
 /** Refills by `rate` a second up to `burst`. */
 export class TokenBucket {

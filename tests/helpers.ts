@@ -81,6 +81,18 @@ export interface ServerOptions {
   clock?: Clock
 }
 
+/** For tests that are about something else than the rates. */
+export const GENEROUS = {
+  messageRate: 1e6,
+  messageBurst: 1e6,
+  frameRate: 1e6,
+  frameBurst: 1e6,
+  readRate: 1e6,
+  readBurst: 1e6,
+  sessionsPerMinute: 1e6,
+  connectionsPerIp: 1e4,
+} satisfies Partial<Limits>
+
 /** A config as the environment would make it, on any free port and in memory. */
 export function testConfig({ env, limits }: ServerOptions = {}): Config {
   const { config, problems } = readConfig({ PORT: '0', DATA_FILE: ':memory:', ...env })
@@ -148,6 +160,7 @@ export class Client {
   /** The code of the close, once it came. */
   closed: number | null = null
   #taken = 0
+  #settled = 0
   readonly #wakers = new Set<() => void>()
 
   constructor(account: Account, socket: WebSocket) {
@@ -224,10 +237,22 @@ export class Client {
   }
 
   /** Says something and waits for the acknowledgement. */
-  async say(room: string, body: string, more: { id?: string } = {}) {
+  async say(room: string, body: string, more: { id?: string; [key: string]: unknown } = {}) {
     const id = more.id ?? crypto.randomUUID()
     this.send({ type: 'say', room, id, body, ...more })
     return this.next('message', (event) => event.id === id)
+  }
+
+  /** Waits until the server has taken in what was sent so far, and its answers are here. */
+  async settle() {
+    const of = `settle-${(this.#settled += 1)}`
+    this.send({ type: of })
+    await this.until(() => this.all('error').some((error) => error.of === of), of)
+  }
+
+  /** The next refusal that is not of `settle`. */
+  refusal() {
+    return this.next('error', ({ of }) => !of?.startsWith('settle-'))
   }
 
   /** Cuts the connection without a word. */

@@ -29,6 +29,9 @@ const TOO_FAST_RETRY_MS = 5_000
 /** ± 10 %, so that those who came together are not pinged together. */
 const JITTER = 0.1
 
+/** Frames that wait for the log, one at a time. */
+const QUEUED: ReadonlySet<ClientFrame['type']> = new Set(['join', 'leave', 'history', 'renew'])
+
 type AppendFrame = FrameOf<'say' | 'edit' | 'delete' | 'react'>
 
 export interface Identity {
@@ -63,8 +66,8 @@ export class Connection implements Listener {
   #previousTicket: { ticket: string; until: number } | null = null
 
   readonly #seats = new Map<string, { room: Room; seat: Seat }>()
-  /** Rooms with a join in the queue: what is sent to them waits behind it. */
-  readonly #joining = new Map<string, number>()
+  /** How many frames of a room are in the queue: the next ones wait behind them. */
+  readonly #queued = new Map<string, number>()
   #queue: Promise<void> = Promise.resolve()
   #waiting = 0
   #waitingBytes = 0
@@ -125,34 +128,32 @@ export class Connection implements Listener {
     this.#guard(() => this.#dispatch(frame, size))
   }
 
-  #dispatch(frame: ClientFrame, size: number): void {
-    if (frame.type === 'join') {
-      this.#joining.set(frame.room, (this.#joining.get(frame.room) ?? 0) + 1)
-    } else if ('room' in frame && this.#joining.has(frame.room)) {
-      return this.#enqueue(frame, size, () => this.#handle(frame, size))
-    }
-    return this.#handle(frame, size)
+  /** Reads go through the queue; behind them what is sent to the same room, behind `renew` all. */
+  #dispatch(frame: ClientFrame, size: number): unknown {
+    const isBehind = this.#queued.has(roomOf(frame)) || this.#queued.has('')
+    if (!isBehind && !QUEUED.has(frame.type)) return this.#handle(frame, size)
+    this.#enqueue(frame, size)
   }
 
-  #handle(frame: ClientFrame, size: number): void {
+  #handle(frame: ClientFrame, size: number): unknown {
     switch (frame.type) {
       case 'join':
-        return this.#enqueue(frame, size, () => this.#join(frame))
+        return this.#join(frame)
       case 'leave':
-        return this.#leave(frame, size)
+        return this.#leave(frame)
       case 'say':
       case 'edit':
       case 'delete':
       case 'react':
         return this.#append(frame, size)
       case 'history':
-        return this.#enqueue(frame, size, () => this.#history(frame))
+        return this.#history(frame)
       case 'read':
         return this.#read(frame)
       case 'typing':
         return this.#typing(frame)
       case 'renew':
-        return this.#enqueue(frame, size, () => this.#renew(frame))
+        return this.#renew(frame)
       case 'pong':
         return
     }
@@ -160,32 +161,29 @@ export class Connection implements Listener {
 
   async #join(frame: FrameOf<'join'>) {
     const { log, limits } = this.#hub
-    try {
-      const place = this.#seats.get(frame.room)
-      if (!place && this.#seats.size >= limits.roomsPerConnection) {
-        return this.#refuse(frame, 'too_many', `at most ${limits.roomsPerConnection} rooms`)
-      }
-      if (!this.#takeRead(frame)) return
-      const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
-      if (!entrance.signedIn) return this.close(CLOSE.SIGNED_OUT)
-      if (!entrance.allowed) return this.#refuse(frame, 'forbidden', 'this room is private')
-      const room = this.#hub.room(frame.room, entrance)
-      const seat = await room.join(this, frame, entrance, place?.seat)
-      if (seat) this.#seats.set(frame.room, { room, seat })
-    } finally {
-      const left = (this.#joining.get(frame.room) ?? 1) - 1
-      if (left > 0) this.#joining.set(frame.room, left)
-      else this.#joining.delete(frame.room)
+    const place = this.#seats.get(frame.room)
+    if (!place && this.#seats.size >= limits.roomsPerConnection) {
+      return this.#refuse(frame, 'too_many', `at most ${limits.roomsPerConnection} rooms`)
     }
+    if (!this.#takeRead(frame)) return
+    const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
+    if (!entrance.signedIn) return this.close(CLOSE.SIGNED_OUT)
+    if (!entrance.allowed) return this.#refuse(frame, 'forbidden', 'this room is private')
+    const room = this.#hub.room(frame.room, entrance)
+    const seat = await room.join(this, frame, entrance, place?.seat)
+    if (!seat) return
+    this.#seats.set(frame.room, { room, seat })
+    // What it was just sent may have been too much for it.
+    if (this.isClosed) this.#unseat(frame.room)
   }
 
-  #leave(frame: FrameOf<'leave'>, size: number) {
-    const { room } = frame
-    if (!this.#unseat(room)) return
+  async #leave({ room }: FrameOf<'leave'>) {
+    if (!this.#seats.has(room)) return
+    await this.#hub.log.leave(room, this.user.id)
+    this.#unseat(room)
     for (const other of this.#state.connections) {
       if (other !== this && other.#unseat(room)) other.tell({ type: 'removed', room })
     }
-    this.#enqueue(frame, size, () => this.#hub.log.leave(room, this.user.id))
   }
 
   #unseat(name: string) {
@@ -280,15 +278,22 @@ export class Connection implements Listener {
 
   /* ------------------------------------------------------------------ work under way */
 
-  /** Runs after everything queued before it: reads come one at a time. */
-  #enqueue(frame: ClientFrame, size: number, work: () => unknown) {
-    this.#queue = this.#queue.then(() => (this.isClosed ? undefined : this.#attempt(frame, work)))
+  /** Handles a frame after everything queued before it: reads come one at a time. */
+  #enqueue(frame: ClientFrame, size: number) {
+    const room = roomOf(frame)
+    this.#queued.set(room, (this.#queued.get(room) ?? 0) + 1)
+    this.#queue = this.#queue.then(async () => {
+      if (!this.isClosed) await this.#attempt(frame, size)
+      const left = this.#queued.get(room)! - 1
+      if (left > 0) this.#queued.set(room, left)
+      else this.#queued.delete(room)
+    })
     this.#track(size, this.#queue)
   }
 
-  async #attempt(frame: ClientFrame, work: () => unknown) {
+  async #attempt(frame: ClientFrame, size: number) {
     try {
-      await work()
+      await this.#handle(frame, size)
     } catch (error) {
       if (!(error instanceof LogUnavailable)) return this.#fail(error)
       this.#refuse(frame, 'unavailable', 'the log does not answer', UNAVAILABLE_RETRY_MS)
@@ -467,6 +472,11 @@ export class Connection implements Listener {
 }
 
 type Labels = Pick<ErrorEvent, 'of' | 'id' | 'room'>
+
+/** `renew` belongs to no room. */
+function roomOf(frame: ClientFrame) {
+  return 'room' in frame ? frame.room : ''
+}
 
 /** What tells the sender which frame an answer is about. */
 function labelsOf(frame: ClientFrame): Labels {

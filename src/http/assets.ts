@@ -43,7 +43,8 @@ export function loadAssets(): Assets {
     importMapHash: importMapHash(new TextDecoder().decode(page.body)),
     serve: (c) => {
       const { path } = c.req
-      const asset = extname(path) === '' ? page : files.get(path)
+      const hasExtension = path.includes('.', path.lastIndexOf('/'))
+      const asset = hasExtension ? files.get(path) : page
       return asset ? respond(c, asset) : null
     },
   }

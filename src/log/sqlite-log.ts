@@ -3,7 +3,7 @@
 import { sleep, type Clock } from '../clock.ts'
 import type { Entry, Message } from '../protocol.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
-import { digestOf } from './digest.ts'
+import { contentOf, digestOf } from './digest.ts'
 import {
   LogUnavailable,
   type Draft,
@@ -17,6 +17,8 @@ import { transaction, type Database } from './sqlite.ts'
 /** More users of one reaction than this are counted and not named. */
 const REACTION_USERS = 100
 const UNREAD_COUNTED = 100
+/** Who writes much and reads nothing must not make the query long. */
+const UNREAD_LOOKED_AT = 1_000
 
 /** What the file or the disk may say that a later try can find mended. */
 const PASSING = /SQLITE_(FULL|IOERR|BUSY|NOMEM|READONLY|CANTOPEN)|disk|locked|readonly/i
@@ -39,6 +41,12 @@ interface Row {
   digest: string
 }
 
+/** What an entry is made of when it is appended. */
+const COLUMNS = [
+  ...(['room', 'seq', 'id', 'kind', 'author_id', 'author_name', 'at', 'body', 'target'] as const),
+  ...(['reply_to', 'mentions', 'emoji', 'is_on', 'digest'] as const),
+]
+
 interface MessageRow extends Row {
   edited_body: string | null
   edited_at: string | null
@@ -51,9 +59,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     known: db.prepare('SELECT * FROM messages WHERE room = ? AND author_id = ? AND id = ?'),
     at: db.prepare('SELECT * FROM messages WHERE room = ? AND seq = ?'),
     insert: db.prepare(
-      `INSERT INTO messages (room, seq, id, kind, author_id, author_name, at, body, target,
-         reply_to, mentions, emoji, is_on, digest)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO messages (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})`,
     ),
     setNewestEdit: db.prepare('UPDATE messages SET newest_edit = ? WHERE room = ? AND seq = ?'),
     erase: db.prepare('UPDATE messages SET body = NULL, deleted = 1 WHERE room = ? AND seq = ?'),
@@ -99,8 +105,10 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     ),
     unread: db.prepare(
       `SELECT count(*) AS unread, coalesce(sum(instr(mentions, ?) > 0), 0) AS mentions FROM (
-         SELECT mentions FROM messages WHERE room = ? AND kind = 'message' AND seq > ?
-           AND author_id <> ? ORDER BY seq DESC LIMIT ${UNREAD_COUNTED})`,
+         SELECT mentions FROM (
+           SELECT author_id, mentions FROM messages WHERE room = ? AND kind = 'message' AND seq > ?
+           ORDER BY seq DESC LIMIT ${UNREAD_LOOKED_AT})
+         WHERE author_id <> ? LIMIT ${UNREAD_COUNTED})`,
     ),
     read: db.prepare(
       `UPDATE members SET read = min(?, (SELECT head FROM rooms WHERE rooms.room = members.room))
@@ -168,22 +176,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     if (refused) return refused
     const seq = head + 1
     const row = toRow(draft, seq, clock.date().toISOString(), digest)
-    sql.insert.run(
-      row.room,
-      row.seq,
-      row.id,
-      row.kind,
-      row.author_id,
-      row.author_name,
-      row.at,
-      row.body,
-      row.target,
-      row.reply_to,
-      row.mentions,
-      row.emoji,
-      row.is_on,
-      row.digest,
-    )
+    sql.insert.run(...COLUMNS.map((column) => row[column]))
     applyToTarget(draft, seq)
     return { entry: toEntry(row), repeat: false }
   }
@@ -291,8 +284,8 @@ interface ReactionRow {
 }
 
 function toRow(draft: Draft, seq: number, at: string, digest: string): Row {
-  const { room, id, author, kind } = draft
-  const content: Partial<Record<string, unknown>> = draft
+  const { room, id, author } = draft
+  const { kind, body = null, target = null, replyTo = null, ...content } = contentOf(draft)
   return {
     room,
     seq,
@@ -301,12 +294,12 @@ function toRow(draft: Draft, seq: number, at: string, digest: string): Row {
     author_id: author.id,
     author_name: author.name,
     at,
-    body: 'body' in draft ? draft.body : null,
-    target: 'target' in draft ? draft.target : null,
-    reply_to: draft.kind === 'message' ? (draft.replyTo ?? null) : null,
+    body,
+    target,
+    reply_to: replyTo,
     mentions: content.mentions ? JSON.stringify(content.mentions) : null,
-    emoji: draft.kind === 'reaction' ? draft.emoji : null,
-    is_on: draft.kind === 'reaction' ? Number(draft.on) : null,
+    emoji: content.emoji ?? null,
+    is_on: content.on === undefined ? null : Number(content.on),
     deleted: 0,
     digest,
   }
