@@ -1,0 +1,191 @@
+/**
+ * A Hearth client: all rooms of one user over one connection, with an outbox. It knows no page:
+ * browsers, Node ≥ 22 and Deno run it as it stands.
+ */
+
+import * as v from 'valibot'
+import { clock as systemClock } from './clock.js'
+import { Connection } from './connection.js'
+import { createMemoryStore, newId, Outbox } from './outbox.js'
+import { Body, explain, Room as RoomName } from './protocol.js'
+import { Room } from './room.js'
+
+/** @typedef {import('./connection.js').State} State */
+/** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
+/**
+ * @typedef {object} ClientOptions
+ * @property {import('./protocol.js').User} user  who is signed in
+ * @property {import('./api.js').Api} api
+ * @property {string} url  of the WebSocket, e.g. `wss://chat.example.org/ws`
+ * @property {() => void} [onChange]  something to show has changed
+ * @property {(state: State, closeCode?: number) => void} [onState]
+ * @property {typeof globalThis.WebSocket} [WebSocket]
+ * @property {import('./outbox.js').Store} [storage]  default: memory
+ * @property {import('./clock.js').Clock} [clock]
+ * @property {() => number} [random]
+ */
+
+/** The server lets one connection into so many rooms. */
+const ROOMS = 32
+
+export class Client {
+  /** @type {Map<string, Room>} */
+  rooms = new Map()
+  /** The room that is looked at: joined first, and with its newest page. */
+  current = ''
+  #api
+  #clock
+  #onChange
+
+  /** @param {ClientOptions} options */
+  constructor({
+    user,
+    api,
+    url,
+    onChange = () => {},
+    onState = () => {},
+    WebSocket = globalThis.WebSocket,
+    storage = createMemoryStore(),
+    clock = systemClock,
+    random = Math.random,
+  }) {
+    this.user = user
+    this.#api = api
+    this.#clock = clock
+    this.#onChange = onChange
+    this.connection = new Connection({
+      ticket: api.ticket,
+      url,
+      WebSocket,
+      clock,
+      random,
+      onEvent: (event) => this.#onEvent(event),
+      onState: (state, code) => {
+        if (code !== undefined) this.#disconnected(code)
+        onState(state, code)
+        onChange()
+      },
+    })
+    this.outbox = new Outbox({
+      user: user.id,
+      storage,
+      clock,
+      send: (frame) => this.rooms.get(frame.room)?.live === true && this.connection.send(frame),
+      onChange,
+    })
+  }
+
+  start() {
+    this.connection.start()
+  }
+
+  stop() {
+    this.#disconnected(1000)
+    this.connection.stop()
+  }
+
+  /** To be called when the network or the person has come back. */
+  wake() {
+    this.connection.wake(() => this.rooms.get(this.current)?.join() === true)
+  }
+
+  /** Looks at a room, entering it if need be. @param {string} name  @returns {Room} */
+  open(name) {
+    this.current = name
+    const room = this.#room(name)
+    if (!room.live) room.join()
+    this.#onChange()
+    return room
+  }
+
+  /** Ends the membership. @param {string} name */
+  leave(name) {
+    this.connection.send({ type: 'leave', room: name })
+    this.rooms.delete(name)
+    this.#onChange()
+  }
+
+  /**
+   * Writes a message: it is kept until the log has it.
+   * @param {string} room @param {string} text @param {number} [replyTo]
+   * @returns {string | undefined} what is wrong with the text, and nothing was written
+   */
+  say(room, text, replyTo) {
+    const body = v.safeParse(Body, text)
+    if (!body.success) return explain(body.issues)
+    const reply = replyTo === undefined ? {} : { replyTo }
+    this.outbox.add({ type: 'say', room, id: newId(), body: body.output, ...reply })
+    return undefined
+  }
+
+  /** @param {string} name */
+  #room(name) {
+    const known = this.rooms.get(name)
+    if (known) return known
+    const room = new Room(v.parse(RoomName, name), {
+      me: this.user.id,
+      clock: this.#clock,
+      send: (frame) => this.connection.send(frame),
+      onChange: () => this.#onChange(),
+    })
+    this.rooms.set(name, room)
+    return room
+  }
+
+  /** @param {number} code */
+  #disconnected(code) {
+    for (const room of this.rooms.values()) room.disconnected()
+    this.outbox.closed(code)
+  }
+
+  async #joinAll() {
+    if (this.current) this.#room(this.current).join()
+    const { value: summaries = [] } = await this.#api.rooms()
+    for (const summary of summaries) this.#room(summary.room).summary(summary)
+    const others = [...this.rooms.values()].filter((room) => !room.live && !room.refused)
+    for (const room of others.slice(0, ROOMS - 1)) room.join({ limit: 0 })
+    this.#onChange()
+  }
+
+  /** @param {ServerEvent | import('./connection.js').Mark} event */
+  #onEvent(event) {
+    if (event.type === 'welcome') void this.#joinAll()
+    else if (event.type === 'ping') this.#checkHeads(event.heads)
+    else if (event.type === 'error') this.#refused(event)
+    else this.#inRoom(event)
+    this.#onChange()
+  }
+
+  /** @param {Record<string, number>} heads */
+  #checkHeads(heads) {
+    for (const room of this.rooms.values()) room.checkHead(heads[room.name])
+  }
+
+  /** @param {Extract<ServerEvent, { type: 'error' }>} error */
+  #refused(error) {
+    if (error.id) this.outbox.refuse(error)
+    if (error.room) this.rooms.get(error.room)?.error(error)
+  }
+
+  /** @param {ServerEvent | import('./connection.js').Mark} event */
+  #inRoom(event) {
+    const room = 'room' in event && event.room ? this.rooms.get(event.room) : undefined
+    if (!room) return
+    if (event.type === 'joined') room.joined(event)
+    if (event.type === 'message' || event.type === 'position') room.entry(event)
+    if (event.type === 'history') room.page(event)
+    if (event.type === 'presence') room.presence(event)
+    if (event.type === 'typing') room.types(event.user)
+    if (event.type === 'read') room.readElsewhere(event.seq)
+    if (event.type === 'broken') room.repair()
+    if (event.type === 'removed') this.rooms.delete(room.name)
+    if (event.type === 'message') this.#acknowledge([event])
+    if (event.type === 'history') this.#acknowledge(event.messages)
+    if (event.type === 'joined') this.outbox.pump(room.name)
+  }
+
+  /** @param {{ id: string, author: { id: string } }[]} kept */
+  #acknowledge(kept) {
+    for (const { id, author } of kept) if (author.id === this.user.id) this.outbox.remove(id)
+  }
+}

@@ -1,0 +1,35 @@
+/** Making and finding elements, without ever a string of HTML. */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag @param {Partial<HTMLElementTagNameMap[T]>} [props]
+ * @param {(Node | string)[]} children
+ */
+export function el(tag, props = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), props)
+  node.append(...children)
+  return node
+}
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} id @param {new () => T} type  @returns {T}
+ * @throws {TypeError} when the page has no such element
+ */
+export function find(id, type) {
+  const node = document.getElementById(id)
+  if (!(node instanceof type)) throw new TypeError(`no #${id}`)
+  return node
+}
+
+/**
+ * Makes a list hold these nodes, in this order; those that stay are not touched.
+ * @param {Element} list @param {Element[]} nodes
+ */
+export function arrange(list, nodes) {
+  const wanted = new Set(nodes)
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove()
+  nodes.forEach((node, i) => {
+    if (list.children[i] !== node) list.insertBefore(node, list.children[i] ?? null)
+  })
+}

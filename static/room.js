@@ -1,0 +1,257 @@
+/** One room as this client has it: joining, gaps, who is here, who types, what is read. No DOM. */
+
+import { Timeline } from './timeline.js'
+
+/** @typedef {import('./protocol.js').User} User */
+/** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
+/** @template {ServerEvent['type']} T @typedef {Extract<ServerEvent, { type: T }>} Event */
+/**
+ * @typedef {object} RoomOptions
+ * @property {string} me  this user's id
+ * @property {import('./clock.js').Clock} clock
+ * @property {(frame: import('./protocol.js').ClientFrame) => boolean} send
+ * @property {() => void} onChange
+ */
+
+/** A join or a page without an answer for this long may be asked for again. */
+const ANSWER_MS = 10_000
+/** After a join that brought nothing, the next one waits: this, doubled each time. */
+const REPAIR_MS = 500
+/** So many joins that bring nothing, and the room starts afresh. */
+const REPAIRS = 3
+const REFUSAL_RETRY_MS = 1_000
+const READ_MS = 2_000
+const TYPING_EVERY_MS = 3_000
+const TYPING_SHOWN_MS = 6_000
+/** Least time between two joins that only fetch the list of members anew. */
+const MEMBERS_MS = 5_000
+
+export class Room {
+  timeline = new Timeline()
+  /** Whether the server sends us this room now. */
+  live = false
+  /** Why the server does not let us in. @type {string | undefined} */
+  refused
+  count = 0
+  /** Everybody here; undefined when they are too many to list. @type {User[] | undefined} */
+  members
+  isPrivate = false
+  /** Read up to here, on whichever device. */
+  read = 0
+  /** What the server counted last. */
+  #base = { head: 0, read: 0, unread: 0 }
+  #readSent = 0
+  #readAt = -Infinity
+  #typingAt = -Infinity
+  #joinAt = -Infinity
+  #olderAt = -Infinity
+  #membersAt = -Infinity
+  #repairs = { position: -1, count: 0 }
+  #joinsSoon = false
+  #readsSoon = false
+  /** @type {Map<string, { user: User, until: number }>} */
+  #typing = new Map()
+  #options
+
+  /** @param {string} name @param {RoomOptions} options */
+  constructor(name, options) {
+    this.name = name
+    this.#options = options
+  }
+
+  /** Messages of others not yet read, counted to 100. */
+  get unread() {
+    const { timeline, read } = this
+    const base = this.#base
+    const isKnown = read === base.read && base.unread > 0
+    const held = timeline.countAfter(isKnown ? Math.max(base.head, read) : read, this.#options.me)
+    return Math.min(100, held + (isKnown ? base.unread : 0))
+  }
+
+  /** @returns {User[]} */
+  get typing() {
+    const now = this.#options.clock.now()
+    return [...this.#typing.values()].filter((one) => one.until > now).map((one) => one.user)
+  }
+
+  /** Whether an older page is on its way. */
+  get isLoading() {
+    return this.#options.clock.now() - this.#olderAt < ANSWER_MS
+  }
+
+  /**
+   * Enters, or comes back to where it was; does nothing while a join waits for its answer.
+   * @param {{ limit?: number }} [options]  messages of the first page; 0: none yet
+   */
+  join(options = {}) {
+    if (this.#isJoining) return false
+    const { clock, send } = this.#options
+    const { position, last, epoch } = this.timeline
+    const resume = epoch === undefined ? options : { after: position, epoch, ...(last && { last }) }
+    const isSent = send({ type: 'join', room: this.name, ...resume })
+    if (isSent) this.#joinAt = clock.now()
+    return isSent
+  }
+
+  /** The socket is gone; the next one joins again. */
+  disconnected() {
+    this.live = false
+    this.#joinAt = this.#olderAt = -Infinity
+    this.#typing.clear()
+  }
+
+  /** @param {import('./api.js').RoomSummary} summary */
+  summary({ head, read, unread, private: isPrivate }) {
+    this.#base = { head, read, unread }
+    this.isPrivate = isPrivate
+    this.read = Math.max(this.read, read)
+    this.#readSent = Math.max(this.#readSent, read)
+  }
+
+  /** @param {Event<'joined'>} event */
+  joined(event) {
+    const { timeline } = this
+    this.#joinAt = -Infinity
+    this.live = true
+    this.refused = undefined
+    this.count = event.count
+    this.members = event.members
+    this.isPrivate = event.private
+    if (event.reset || timeline.epoch === undefined) {
+      timeline.reset(event.epoch, event.from - 1)
+      this.#olderAt = this.#options.clock.now()
+    }
+    this.#sendRead()
+  }
+
+  /** @param {import('./protocol.js').Entry | import('./protocol.js').Position} entry */
+  entry(entry) {
+    if (!this.live) return
+    if (entry.type === 'message') this.#typing.delete(entry.author.id)
+    if (this.timeline.apply(entry) === 'hole') this.repair()
+  }
+
+  /** @param {Event<'history'>} page */
+  page(page) {
+    this.#olderAt = -Infinity
+    this.timeline.addPage(page)
+  }
+
+  /** What a heartbeat says of this room. @param {number | undefined} head */
+  checkHead(head) {
+    if (this.live && (head === undefined || head > this.timeline.position)) this.repair()
+  }
+
+  /** Joins again, at once the first time, later and afresh when that brings nothing. */
+  repair() {
+    if (this.#isJoining) return
+    const { position } = this.timeline
+    const count = position === this.#repairs.position ? this.#repairs.count + 1 : 0
+    this.#repairs = { position, count }
+    if (count === REPAIRS) this.timeline.forget()
+    this.#joinIn(count === 0 ? 0 : REPAIR_MS * 2 ** Math.min(count, 5))
+  }
+
+  /** @param {Event<'presence'>} event */
+  presence({ count, joined = [], left = [] }) {
+    const { clock } = this.#options
+    this.count = count
+    const gone = new Set([...joined, ...left].map((user) => user.id))
+    this.members = this.members?.filter((user) => !gone.has(user.id)).concat(joined)
+    const isOff = this.members !== undefined && this.members.length !== count
+    if (!isOff || clock.now() - this.#membersAt < MEMBERS_MS) return
+    this.#membersAt = clock.now()
+    this.join()
+  }
+
+  /** @param {User} user */
+  types(user) {
+    const { clock, onChange } = this.#options
+    this.#typing.set(user.id, { user, until: clock.now() + TYPING_SHOWN_MS })
+    clock.after(TYPING_SHOWN_MS, onChange)
+  }
+
+  /** Another device of this user has read. @param {number} seq */
+  readElsewhere(seq) {
+    this.read = Math.max(this.read, seq)
+    this.#readSent = Math.max(this.#readSent, seq)
+  }
+
+  /** A refused `join`, `history` or the like. @param {Event<'error'>} error */
+  error({ of, code, message, retryAfterMs }) {
+    const { clock } = this.#options
+    const wait = retryAfterMs ?? REFUSAL_RETRY_MS
+    if (code === 'not_joined') return this.repair()
+    if (of === 'history') clock.after(wait, () => this.#retryPage())
+    if (of === 'read') clock.after(wait, () => this.#retryRead())
+    if (of !== 'join') return
+    this.#joinAt = -Infinity
+    if (retryAfterMs !== undefined || code === 'unavailable') this.#joinIn(wait)
+    else this.refused = message
+  }
+
+  /** Asks for the page before the oldest message, unless one is on its way. */
+  older() {
+    if (!this.live || this.isLoading || !this.timeline.more) return
+    this.timeline.expectPage()
+    const before = this.timeline.oldest
+    const isSent = this.#options.send({ type: 'history', room: this.name, before })
+    if (isSent) this.#olderAt = this.#options.clock.now()
+  }
+
+  /** All that is held has been seen. */
+  markRead() {
+    if (!this.live || this.timeline.position <= this.read) return
+    this.read = this.timeline.position
+    this.#sendRead()
+  }
+
+  /** This user is typing. */
+  sendTyping() {
+    const { clock, send } = this.#options
+    if (!this.live || !this.members || clock.now() - this.#typingAt < TYPING_EVERY_MS) return
+    this.#typingAt = clock.now()
+    send({ type: 'typing', room: this.name })
+  }
+
+  #retryPage() {
+    this.#olderAt = -Infinity
+    this.#options.onChange()
+  }
+
+  #retryRead() {
+    this.#readSent = 0
+    this.#sendRead()
+  }
+
+  get #isJoining() {
+    return this.#joinsSoon || this.#options.clock.now() - this.#joinAt < ANSWER_MS
+  }
+
+  /** @param {number} ms */
+  #joinIn(ms) {
+    if (this.#joinsSoon) return
+    this.#joinsSoon = ms > 0
+    if (ms === 0) return void this.join()
+    this.#options.clock.after(ms, () => {
+      this.#joinsSoon = false
+      this.join()
+    })
+  }
+
+  #sendRead() {
+    const { clock, send } = this.#options
+    if (!this.live || this.#readsSoon || this.#readSent >= this.read) return
+    const wait = this.#readAt + READ_MS - clock.now()
+    if (wait > 0) {
+      this.#readsSoon = true
+      clock.after(wait, () => {
+        this.#readsSoon = false
+        this.#sendRead()
+      })
+    } else if (send({ type: 'read', room: this.name, seq: this.read })) {
+      this.#readAt = clock.now()
+      this.#readSent = this.read
+    }
+  }
+}

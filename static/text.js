@@ -1,0 +1,79 @@
+/** Words for people: links in a text, times, numbers, initials. */
+
+// Up to white space or what cannot be part of an address; the tail is looked at below.
+const ADDRESS = /\bhttps?:\/\/[^\s<>"]+/giu
+const TAIL = /[.,:;!?'…]+$/u
+
+/**
+ * A text cut where links begin and end.
+ * @param {string} text  @returns {{ text: string, href?: string }[]}
+ */
+export function splitLinks(text) {
+  const found = [...text.matchAll(ADDRESS)].flatMap((match) => {
+    const address = trimTail(match[0])
+    return isLink(address) ? [{ start: match.index, end: match.index + address.length }] : []
+  })
+  const parts = found.flatMap(({ start, end }, i) => [
+    { text: text.slice(found[i - 1]?.end ?? 0, start) },
+    { text: text.slice(start, end), href: text.slice(start, end) },
+  ])
+  const rest = { text: text.slice(found.at(-1)?.end ?? 0) }
+  return [...parts, rest].filter((part) => part.text !== '')
+}
+
+/** `(see https://a.example/b_(c)).` ends at `(c)`. @param {string} address  @returns {string} */
+function trimTail(address) {
+  const bare = address.replace(TAIL, '')
+  const closes = bare.endsWith(')') && bare.split(')').length > bare.split('(').length
+  const trimmed = closes ? bare.slice(0, -1) : bare
+  return trimmed === address ? address : trimTail(trimmed)
+}
+
+/** @param {string} address */
+function isLink(address) {
+  const protocol = URL.canParse(address) && new URL(address).protocol
+  return protocol === 'http:' || protocol === 'https:'
+}
+
+const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short' })
+const thisYear = new Intl.DateTimeFormat(undefined, {
+  weekday: 'long',
+  day: 'numeric',
+  month: 'long',
+})
+const otherYear = new Intl.DateTimeFormat(undefined, { dateStyle: 'long' })
+
+/** @param {string} at */
+export const timeOf = (at) => clockTime.format(new Date(at))
+/** @param {string} at */
+export const fullTimeOf = (at) => fullTime.format(new Date(at))
+
+/** @param {string} at @param {Date} [now]  @returns {string} Today, Yesterday, or the date */
+export function dayOf(at, now = new Date()) {
+  const date = new Date(at)
+  const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1)
+  if (date.toDateString() === now.toDateString()) return 'Today'
+  if (date.toDateString() === yesterday.toDateString()) return 'Yesterday'
+  return (date.getFullYear() === now.getFullYear() ? thisYear : otherYear).format(date)
+}
+
+/** @param {number} count @param {string} one @param {string} [many] */
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`
+
+/** @param {string[]} names  @returns {string} who is typing; empty when nobody */
+export function typingLine(names) {
+  const [first, second] = names
+  if (first === undefined) return ''
+  if (second === undefined) return `${first} is typing…`
+  return names.length === 2 ? `${first} and ${second} are typing…` : 'Several people are typing…'
+}
+
+/** The first letter of a name, as a reader sees letters. @param {string} name */
+export function initialOf(name) {
+  const [first] = new Intl.Segmenter().segment(name)
+  return (first?.segment ?? '').toUpperCase()
+}
+
+/** One of `count` tints, always the same for a user. @param {string} id @param {number} count */
+export const tintOf = (id, count) => parseInt(id.slice(0, 8), 16) % count
