@@ -43,7 +43,10 @@ export class Talk {
   constructor(options) {
     this.#options = options
     this.#scroller.onscroll = () => this.#onScroll()
-    this.#button.onclick = () => this.toEnd()
+    this.#button.onclick = () => {
+      this.toEnd()
+      options.onMove()
+    }
     new ResizeObserver(() => this.isAtEnd && this.toEnd()).observe(this.#scroller)
   }
 

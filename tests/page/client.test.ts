@@ -1,0 +1,375 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Answer } from '../../static/api.js'
+import { Client } from '../../static/client.js'
+import { createMemoryStore } from '../../static/outbox.js'
+import { entryOf, FakeClock, fakeSockets, idOf, me, messageOf } from './fakes.ts'
+import { other, said, settle, welcome } from './fakes.ts'
+
+const TICKET = 'abcdefghijklmnopqrstuvwxyz'
+
+type Summary = { room: string; head: number; read: number; unread: number }
+
+function setUp({ rooms = [] as Summary[], storage = createMemoryStore() } = {}) {
+  const clock = new FakeClock()
+  const { sockets, WebSocket } = fakeSockets()
+  const states: string[] = []
+  const server = { ticket: { value: { ticket: TICKET, expiresAt: '' } } as Answer<never> }
+  const api = {
+    ticket: async () => server.ticket,
+    rooms: async () => ({ value: rooms.map((r) => ({ ...r, mentions: 0, private: false })) }),
+  }
+  const client = new Client({
+    user: me,
+    api: api as never,
+    url: 'ws://hearth.example/ws',
+    WebSocket,
+    clock,
+    storage,
+    random: () => 1,
+    onState: (state) => states.push(state),
+  })
+  const socket = () => sockets.at(-1) ?? assert.fail('no socket')
+  /** The frames of a type that the newest socket was given. */
+  const sent = (type: string) => socket().sent.filter((frame) => frame.type === type)
+  return { clock, sockets, states, server, client, socket, sent, storage }
+}
+
+const joined = (rest = {}) => ({
+  type: 'joined',
+  room: 'lobby',
+  epoch: 'e',
+  head: 5,
+  from: 6,
+  reset: false,
+  count: 2,
+  members: [me, other],
+  private: false,
+  ...rest,
+})
+const page = { type: 'history', room: 'lobby', head: 5, messages: [messageOf(5)], more: true }
+
+async function inLobby(options?: Parameters<typeof setUp>[0]) {
+  const all = setUp(options)
+  const room = all.client.open('lobby')
+  all.client.start()
+  await settle()
+  all.socket().tell(welcome)
+  await settle()
+  all.socket().tell(joined(), page)
+  return { ...all, room }
+}
+
+test('a ticket, a socket with it, welcome, join, the newest page, the other rooms', async () => {
+  const { socket, sent, room, client } = await inLobby({
+    rooms: [{ room: 'garden', head: 9, read: 6, unread: 3 }],
+  })
+  assert.deepEqual(socket().protocols, ['hearth.v1', `ticket.${TICKET}`])
+  assert.deepEqual(sent('join'), [
+    { type: 'join', room: 'lobby' },
+    { type: 'join', room: 'garden', limit: 0 },
+  ])
+  assert.equal(room.timeline.items.length, 1)
+  assert.equal(client.rooms.get('garden')?.unread, 3)
+})
+
+test('after a cut it comes back with a new ticket, resumes, and then sends its outbox', async () => {
+  const { client, clock, socket, sockets, sent, room } = await inLobby()
+  socket().tell(said(6))
+  client.say('lobby', 'hello')
+  const [first] = sent('say')
+  socket().end(1006)
+  assert.equal(room.live, false)
+  clock.pass(500)
+  await settle()
+  assert.equal(sockets.length, 2)
+  socket().tell(welcome)
+  const resume = { type: 'join', room: 'lobby', after: 6, last: idOf(6), epoch: 'e' }
+  assert.deepEqual(sent('join'), [resume])
+  assert.deepEqual(sent('say'), [])
+  socket().tell(joined({ from: 7, head: 8 }))
+  assert.deepEqual(sent('say'), [first])
+  socket().tell(said(7), said(8, { author: me, id: String(first?.id), body: 'hello' }))
+  assert.deepEqual(client.outbox.of('lobby'), [])
+  assert.deepEqual(
+    room.timeline.items.map((item) => item.seq),
+    [5, 6, 7, 8],
+  )
+})
+
+test('a repeat acknowledges, and so does a page; an error does not', async () => {
+  const { client, socket, sent } = await inLobby()
+  client.say('lobby', 'one')
+  client.say('lobby', 'two')
+  const [one] = sent('say')
+  socket().tell({ type: 'error', code: 'unavailable', message: 'busy', of: 'say', id: one?.id })
+  assert.equal(client.outbox.of('lobby').length, 2)
+  socket().tell(said(2, { author: me, id: String(one?.id), body: 'one', repeat: true }))
+  assert.equal(client.outbox.of('lobby').length, 1)
+  const two = sent('say').at(-1)
+  socket().tell({ ...page, messages: [messageOf(3, { author: me, id: String(two?.id) })] })
+  assert.equal(client.outbox.of('lobby').length, 0)
+})
+
+test('somebody else’s entry with the same id acknowledges nothing', async () => {
+  const { client, socket, sent } = await inLobby()
+  client.say('lobby', 'mine')
+  socket().tell(said(6, { id: String(sent('say')[0]?.id) }))
+  assert.equal(client.outbox.of('lobby').length, 1)
+})
+
+test('a hole is repaired by one join on the same socket', async () => {
+  const { socket, sockets, sent, room } = await inLobby()
+  socket().tell(said(6))
+  socket().tell(said(8), said(9))
+  assert.deepEqual(sent('join').slice(1), [
+    { type: 'join', room: 'lobby', after: 6, last: idOf(6), epoch: 'e' },
+  ])
+  socket().tell(joined({ from: 7, head: 9 }), said(7), said(8), said(9))
+  assert.equal(room.timeline.position, 9)
+  assert.equal(room.timeline.items.length, 5)
+  assert.equal(sockets.length, 1)
+})
+
+test('a heartbeat is answered, and its heads are compared', async () => {
+  const { clock, socket, sent } = await inLobby()
+  socket().tell({ type: 'ping', heads: { lobby: 5 } })
+  assert.equal(sent('pong').length, 1)
+  assert.equal(sent('join').length, 1)
+  socket().tell({ type: 'ping', heads: { lobby: 7 } })
+  assert.equal(sent('join').length, 2)
+  socket().tell(joined(), { type: 'ping', heads: {} })
+  clock.pass(1000)
+  assert.equal(sent('join').length, 3, 'a room that is missing; the last join brought nothing')
+})
+
+test('an entry that cannot be read: join again, later each time, afresh in the end', async () => {
+  const { clock, socket, sent, room } = await inLobby()
+  const broken = { ...said(6), at: 'never' }
+  for (const _ of [1, 2, 3, 4]) {
+    socket().tell(broken)
+    clock.pass(20_000)
+    socket().tell(joined())
+  }
+  assert.deepEqual(
+    sent('join').map((frame) => frame.after),
+    [undefined, 5, 5, 5, undefined],
+  )
+  assert.equal(room.live, true)
+})
+
+test('an entry of an unknown kind moves the position, an unknown event nothing', async () => {
+  const { socket, sent, room } = await inLobby()
+  socket().tell({ ...said(6), kind: 'poll' }, { type: 'fireworks' }, said(7))
+  assert.equal(room.timeline.position, 7)
+  assert.equal(sent('join').length, 1)
+})
+
+test('reset: what was held is dropped', async () => {
+  const { socket, room } = await inLobby()
+  socket().tell(joined({ reset: true, epoch: 'f', head: 2, from: 3 }))
+  assert.equal(room.timeline.items.length, 0)
+  const messages = [messageOf(1), messageOf(2)]
+  socket().tell({ ...page, head: 2, messages, more: false }, said(3))
+  assert.deepEqual(
+    room.timeline.items.map((item) => item.seq),
+    [1, 2, 3],
+  )
+})
+
+test('a silent server is given up after its own timeout and five seconds', async () => {
+  const { clock, socket, sockets } = await inLobby()
+  clock.pass(39_999)
+  assert.equal(sockets.length, 1)
+  socket().tell({ type: 'ping', heads: { lobby: 5 } })
+  clock.pass(39_999)
+  await settle()
+  assert.equal(sockets.length, 1)
+  clock.pass(1)
+  await settle()
+  assert.equal(sockets[0]?.isClosed, true)
+  clock.pass(0)
+  await settle()
+  assert.equal(sockets.length, 2)
+})
+
+test('backoff doubles up to 20 s; a bye’s delay is kept; waking up comes at once', async () => {
+  const { client, clock, socket, sockets, server } = await inLobby()
+  server.ticket = { failure: { status: 0, code: 'offline' } }
+  socket().end(1006)
+  for (const ms of [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000]) {
+    clock.pass(ms - 1)
+    await settle()
+    assert.equal(client.connection.state, 'waiting', `after ${ms - 1}`)
+    clock.pass(1)
+    await settle()
+  }
+  server.ticket = { value: { ticket: TICKET, expiresAt: '' } as never }
+  client.wake()
+  clock.pass(0)
+  await settle()
+  assert.equal(sockets.length, 2)
+  socket().tell(welcome, { type: 'bye', code: 4000, retryAfterMs: 7000 })
+  socket().end(4000)
+  client.wake()
+  clock.pass(6999)
+  await settle()
+  assert.equal(sockets.length, 2)
+  clock.pass(13_001)
+  await settle()
+  assert.equal(sockets.length, 3)
+})
+
+test('Retry-After of a refused ticket is kept', async () => {
+  const { client, clock, sockets, server } = setUp()
+  server.ticket = { failure: { status: 503, code: 'unavailable', retryAfterMs: 9000 } }
+  client.start()
+  await settle()
+  server.ticket = { value: { ticket: TICKET, expiresAt: '' } as never }
+  clock.pass(8999)
+  await settle()
+  assert.equal(sockets.length, 0)
+  clock.pass(1)
+  await settle()
+  assert.equal(sockets.length, 1)
+})
+
+test('awake with an open socket: a join that is not answered in 3 s costs the socket', async () => {
+  const { client, clock, socket, sockets, sent } = await inLobby()
+  client.wake()
+  client.wake()
+  assert.equal(sent('join').length, 2)
+  socket().tell(joined())
+  clock.pass(3000)
+  await settle()
+  assert.equal(sockets.length, 1)
+  client.wake()
+  clock.pass(3000)
+  await settle()
+  assert.equal(sockets.length, 2)
+})
+
+test('4501 and a refused ticket mean signed out, other 45xx stay away, 40xx come back', async () => {
+  for (const [code, state] of [
+    [4501, 'signed-out'],
+    [4503, 'stopped'],
+    [4505, 'stopped'],
+    [4008, 'waiting'],
+    [1001, 'waiting'],
+  ] as const) {
+    const { client, socket } = await inLobby()
+    socket().end(code)
+    assert.equal(client.connection.state, state)
+  }
+  const { client, server } = setUp()
+  server.ticket = { failure: { status: 401, code: 'unauthorized' } }
+  client.start()
+  await settle()
+  assert.equal(client.connection.state, 'signed-out')
+})
+
+test('a join that is limited is tried again; one that is forbidden is not', async () => {
+  const { clock, client, socket, sent } = await inLobby()
+  const attic = client.open('attic')
+  const error = { type: 'error', of: 'join', room: 'attic', message: 'no' }
+  socket().tell({ ...error, code: 'rate_limited', retryAfterMs: 800 })
+  clock.pass(800)
+  assert.equal(sent('join').filter((frame) => frame.room === 'attic').length, 2)
+  socket().tell({ ...error, code: 'forbidden' })
+  clock.pass(30_000)
+  assert.equal(attic.refused, 'no')
+})
+
+test('the ticket goes with every message where the server asks for it', async () => {
+  const { client, socket, sent } = await inLobby()
+  socket().tell({ ...welcome, tokenEveryMessage: true })
+  client.say('lobby', 'hi')
+  assert.equal(sent('say')[0]?.token, TICKET)
+})
+
+test('read: at most every 2 s, the last one counts; unread follows', async () => {
+  const { clock, socket, sent, room } = await inLobby({
+    rooms: [{ room: 'lobby', head: 5, read: 5, unread: 0 }],
+  })
+  socket().tell(said(6))
+  assert.equal(room.unread, 1)
+  room.markRead()
+  assert.equal(room.unread, 0)
+  socket().tell(said(7))
+  room.markRead()
+  socket().tell(said(8))
+  room.markRead()
+  assert.deepEqual(
+    sent('read').map((frame) => frame.seq),
+    [6],
+  )
+  clock.pass(2000)
+  assert.deepEqual(
+    sent('read').map((frame) => frame.seq),
+    [6, 8],
+  )
+  socket().tell(said(9), { type: 'read', room: 'lobby', seq: 9 })
+  assert.equal(room.unread, 0, 'read on another device')
+})
+
+test('unread counts others’ messages alone', async () => {
+  const { client, socket } = await inLobby({
+    rooms: [{ room: 'garden', head: 3, read: 1, unread: 2 }],
+  })
+  const garden = client.rooms.get('garden')
+  const room = 'garden'
+  socket().tell(joined({ room, head: 3, from: 4 }))
+  socket().tell({ ...page, room, head: 3, messages: [] })
+  socket().tell(said(4, { room }), said(5, { room, author: me }))
+  socket().tell(entryOf(6, 'reaction', { room, target: 4, emoji: '🔥', on: true }))
+  assert.equal(garden?.unread, 3)
+})
+
+test('who is here follows the differences; a list that does not add up is fetched anew', async () => {
+  const { clock, socket, sent, room } = await inLobby()
+  const third = { id: idOf(3), name: 'Ken' }
+  socket().tell({ type: 'presence', room: 'lobby', count: 3, joined: [third] })
+  assert.deepEqual(room.members, [me, other, third])
+  socket().tell({ type: 'presence', room: 'lobby', count: 2, left: [other] })
+  assert.equal(sent('join').length, 1)
+  socket().tell({ type: 'presence', room: 'lobby', count: 5, joined: [other] })
+  socket().tell({ type: 'presence', room: 'lobby', count: 6 })
+  assert.equal(sent('join').length, 2)
+  socket().tell(joined({ count: 7, members: [me] }))
+  clock.pass(5000)
+  socket().tell({ type: 'presence', room: 'lobby', count: 7 })
+  assert.equal(sent('join').length, 3)
+  socket().tell(joined({ count: 500, members: undefined }))
+  socket().tell({ type: 'presence', room: 'lobby', count: 501 })
+  assert.deepEqual([room.members, room.count], [undefined, 501])
+})
+
+test('typing is sent every 3 s at most, shown for 6 s, over when the message is there', async () => {
+  const { clock, socket, sent, room } = await inLobby()
+  room.sendTyping()
+  room.sendTyping()
+  clock.pass(3000)
+  room.sendTyping()
+  assert.equal(sent('typing').length, 2)
+  socket().tell({ type: 'typing', room: 'lobby', user: other })
+  assert.deepEqual(room.typing, [other])
+  clock.pass(6000)
+  assert.deepEqual(room.typing, [])
+  socket().tell({ type: 'typing', room: 'lobby', user: other }, said(6))
+  assert.deepEqual(room.typing, [])
+})
+
+test('older pages: one at a time, before the oldest, until there are no more', async () => {
+  const { socket, sent, room } = await inLobby()
+  room.older()
+  room.older()
+  assert.deepEqual(sent('history'), [{ type: 'history', room: 'lobby', before: 5 }])
+  const messages = [messageOf(1), messageOf(2)]
+  socket().tell({ ...page, messages, more: false })
+  room.older()
+  assert.equal(sent('history').length, 1)
+  assert.deepEqual(
+    room.timeline.items.map((item) => item.seq),
+    [1, 2, 5],
+  )
+})

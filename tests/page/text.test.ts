@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { dayOf, initialOf, splitLinks, typingLine } from '../../static/text.js'
+
+const hrefs = (text: string) => splitLinks(text).flatMap((part) => part.href ?? [])
+
+test('links are found, and nothing of the text is lost', () => {
+  const text = 'See https://a.example/b, then (http://b.example/c_(d)). Done!'
+  assert.deepEqual(hrefs(text), ['https://a.example/b', 'http://b.example/c_(d)'])
+  assert.equal(
+    splitLinks(text)
+      .map((part) => part.text)
+      .join(''),
+    text,
+  )
+})
+
+test('only http and https, and only what can be read as an address', () => {
+  assert.deepEqual(hrefs('javascript:alert(1) data:text/html,x ftp://a.example www.a.example'), [])
+  assert.deepEqual(hrefs('https:// http://[bad https://?'), [])
+  assert.deepEqual(hrefs('https://a.example/"onclick="x <https://b.example>'), [
+    'https://a.example/',
+    'https://b.example',
+  ])
+  assert.deepEqual(splitLinks(''), [])
+})
+
+test('days are named from where one stands', () => {
+  const now = new Date(2026, 2, 1, 0, 30)
+  assert.equal(dayOf(new Date(2026, 2, 1).toISOString(), now), 'Today')
+  assert.equal(dayOf(new Date(2026, 1, 28, 23).toISOString(), now), 'Yesterday')
+  assert.match(dayOf(new Date(2025, 1, 28).toISOString(), now), /2025/)
+})
+
+test('who is typing', () => {
+  assert.equal(typingLine([]), '')
+  assert.equal(typingLine(['Ada']), 'Ada is typing…')
+  assert.equal(typingLine(['Ada', 'Grace']), 'Ada and Grace are typing…')
+  assert.equal(typingLine(['Ada', 'Grace', 'Ken']), 'Several people are typing…')
+})
+
+test('an initial is a whole letter', () => {
+  assert.equal(initialOf('ada'), 'A')
+  assert.equal(initialOf('👩‍🚀 Jo'), '👩‍🚀')
+})

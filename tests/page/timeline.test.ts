@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Timeline } from '../../static/timeline.js'
+import { entryOf, idOf, me, messageOf, other, said } from './fakes.ts'
+
+function timelineAt(position: number, ...messages: ReturnType<typeof messageOf>[]) {
+  const timeline = new Timeline()
+  timeline.reset('epoch', position)
+  timeline.addPage({ head: position, messages, more: false })
+  return timeline
+}
+
+const bodies = (timeline: Timeline) => timeline.items.map((item) => item.body)
+
+test('entries follow a page one by one; those before it are seen, a jump is a hole', () => {
+  const timeline = timelineAt(2, messageOf(1), messageOf(2))
+  assert.equal(timeline.last, idOf(2))
+  assert.equal(timeline.apply(said(2)), 'seen')
+  assert.equal(timeline.apply(said(4)), 'hole')
+  assert.equal(timeline.apply(said(3)), 'applied')
+  assert.deepEqual(bodies(timeline), ['message 1', 'message 2', 'message 3'])
+  assert.equal(timeline.position, 3)
+  assert.equal(timeline.last, idOf(3))
+})
+
+test('an entry of an unknown kind only moves the position', () => {
+  const timeline = timelineAt(1, messageOf(1))
+  assert.equal(timeline.apply({ type: 'position', room: 'lobby', seq: 2 }), 'applied')
+  assert.equal(timeline.position, 2)
+  assert.equal(timeline.last, undefined)
+  assert.equal(timeline.items.length, 1)
+})
+
+test('the last edit wins, and a delete beats all', () => {
+  const timeline = timelineAt(1, messageOf(1))
+  timeline.apply(entryOf(2, 'edit', { target: 1, body: 'better' }))
+  timeline.apply(entryOf(3, 'edit', { target: 1, body: 'best' }))
+  assert.equal(timeline.items[0]?.body, 'best')
+  assert.equal(timeline.items[0]?.editedAt, new Date(3000).toISOString())
+  timeline.apply(entryOf(4, 'delete', { target: 1 }))
+  timeline.apply(entryOf(5, 'edit', { target: 1, body: 'too late' }))
+  timeline.apply(entryOf(6, 'reaction', { target: 1, emoji: '🔥', on: true }))
+  assert.deepEqual(timeline.items[0]?.deleted, true)
+  assert.equal(timeline.items[0]?.body, undefined)
+  assert.deepEqual(timeline.items[0]?.reactions, [])
+})
+
+test('an erased edit, replayed, changes nothing', () => {
+  const timeline = timelineAt(1, messageOf(1))
+  timeline.apply(entryOf(2, 'edit', { target: 1, deleted: true }))
+  assert.equal(timeline.items[0]?.body, 'message 1')
+})
+
+test('of a person and an emoji the last reaction counts', () => {
+  const timeline = timelineAt(1, messageOf(1))
+  const react = (seq: number, on: boolean, author = other) =>
+    timeline.apply(entryOf(seq, 'reaction', { target: 1, emoji: '🔥', on, author }))
+  react(2, true)
+  react(3, true)
+  react(4, true, me)
+  assert.deepEqual(timeline.items[0]?.reactions, [
+    { emoji: '🔥', count: 2, users: [other.id, me.id] },
+  ])
+  react(5, false)
+  react(6, false)
+  assert.deepEqual(timeline.items[0]?.reactions, [{ emoji: '🔥', count: 1, users: [me.id] }])
+  react(7, false, me)
+  assert.deepEqual(timeline.items[0]?.reactions, [])
+})
+
+test('what a page has folded in is not folded in again', () => {
+  const timeline = timelineAt(5, messageOf(5))
+  timeline.expectPage()
+  timeline.apply(entryOf(6, 'edit', { target: 1, body: 'first edit' }))
+  timeline.apply(entryOf(7, 'reaction', { target: 1, emoji: '👍', on: true }))
+  const folded = messageOf(1, { body: 'first edit' })
+  timeline.addPage({ head: 6, messages: [folded], more: true })
+  assert.deepEqual(timeline.items[0]?.reactions, [{ emoji: '👍', count: 1, users: [other.id] }])
+  assert.equal(timeline.items[0]?.editedAt, undefined, 'entry 6 was in the page')
+  assert.equal(timeline.more, true)
+  assert.equal(timeline.oldest, 1)
+})
+
+test('an item that changes is replaced, the others are not', () => {
+  const timeline = timelineAt(2, messageOf(1), messageOf(2))
+  const [first, second] = timeline.items
+  timeline.apply(entryOf(3, 'edit', { target: 1, body: 'new' }))
+  assert.notEqual(timeline.items[0], first)
+  assert.equal(timeline.items[1], second)
+})
+
+test('a repeat does not move the position, and is shown once', () => {
+  const timeline = timelineAt(1, messageOf(1))
+  timeline.apply(said(3, { repeat: true }))
+  assert.equal(timeline.position, 1)
+  timeline.apply(said(2))
+  timeline.apply(said(3))
+  assert.deepEqual(bodies(timeline), ['message 1', 'message 2', 'message 3'])
+  assert.equal(timeline.position, 3)
+  timeline.apply(said(1, { repeat: true }))
+  assert.equal(timeline.items.length, 3)
+})
+
+test('older messages are let go, and count as more', () => {
+  const timeline = timelineAt(3, messageOf(1), messageOf(2), messageOf(3))
+  timeline.trim(2)
+  assert.deepEqual(bodies(timeline), ['message 2', 'message 3'])
+  assert.equal(timeline.more, true)
+  assert.equal(timeline.countAfter(2, me.id), 1)
+  assert.equal(timeline.countAfter(0, other.id), 0)
+})
+
+test('a reset drops everything', () => {
+  const timeline = timelineAt(3, messageOf(3))
+  timeline.reset('other', 900)
+  assert.deepEqual([timeline.items.length, timeline.position, timeline.epoch], [0, 900, 'other'])
+  assert.equal(timeline.oldest, 901)
+})
