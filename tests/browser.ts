@@ -20,7 +20,7 @@ const ARGS =
   '--disable-sync --no-first-run'
 
 /** @returns a headless browser that is closed after the test @throws when there is none to start */
-export async function launchBrowser(t: TestContext): Promise<Browser> {
+export async function launchBrowser(t: Pick<TestContext, 'after'>): Promise<Browser> {
   const wanted = process.env.HEARTH_CHROMIUM ?? findInstalled() ?? 'bundled'
   const bundled = wanted === 'bundled' ? unpackBundled() : null
   const browser = await chromium.launch({

@@ -1,0 +1,95 @@
+/**
+ * Pictures of the page as it really is: `npm run screenshots -- [folder]`. The one of the README
+ * goes to docs/page.png; all states, at both widths and by day and night, go to the folder.
+ */
+
+import { mkdirSync } from 'node:fs'
+import type { TestContext } from 'node:test'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { launchBrowser } from '../browser.ts'
+import { newcomer, startServer, type Client } from '../helpers.ts'
+
+const folder = process.argv[2]
+const WIDTHS = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } }
+const SCHEMES = ['light', 'dark'] as const
+const LIVELY = { MESSAGE_RATE: '1000', MESSAGE_BURST: '1000', SESSION_RATE: '1000' }
+
+const closers: (() => unknown)[] = []
+const t = { after: (close: () => unknown) => void closers.unshift(close) } as TestContext
+
+const { url } = await startServer(t, { env: LIVELY })
+const browser = await launchBrowser(t)
+await holdTalk()
+const rosa = await enter(browser, 'Rosa', { viewport: WIDTHS.desktop, colorScheme: 'light' })
+await rosa.screenshot({ path: 'docs/page.png' })
+if (folder) await takeAll(folder)
+for (const close of closers) await close()
+process.exit()
+
+async function takeAll(folder: string) {
+  mkdirSync(folder, { recursive: true })
+  for (const [width, viewport] of Object.entries(WIDTHS)) {
+    for (const colorScheme of SCHEMES) {
+      const path = (state: string) => `${folder}/${width}-${colorScheme}-${state}.png`
+      const page = await open(browser, { viewport, colorScheme })
+      await page.screenshot({ path: path('sign-in') })
+      await comeIn(page, `Ida ${width} ${colorScheme}`)
+      await page.screenshot({ path: path('talk') })
+      await page.goto(`${url}/r/attic`)
+      await page.getByText('It is quiet here').waitFor()
+      await page.screenshot({ path: path('empty') })
+      await page.context().close()
+    }
+  }
+}
+
+/** Four people, some of whom come back to what they said. */
+async function holdTalk() {
+  const names = ['Ada', 'Grace', 'Linus', 'Margaret']
+  const [ada, grace, linus, margaret] = (await Promise.all(
+    names.map(async (name) => {
+      const client = await newcomer(t, url, name)
+      await client.join('lobby')
+      await client.join('garden')
+      return client
+    }),
+  )) as [Client, Client, Client, Client]
+  const change = async (client: Client, frame: object) => {
+    const id = crypto.randomUUID()
+    client.send({ room: 'lobby', id, ...frame })
+    await client.next('message', (event) => event.id === id)
+  }
+  await grace.say('lobby', 'Good evening! Is the stove room free on Thursday?')
+  await ada.say('lobby', 'It is. I put your name on the list: https://example.org/list')
+  const meeting = await linus.say('lobby', 'One more thing: the meeting moved to four.')
+  await linus.say('lobby', 'Please tell the others when you see them,\nnot everybody reads this.')
+  const reply = { type: 'say', body: 'Will do.', replyTo: meeting.seq }
+  await change(margaret, reply)
+  await change(grace, { type: 'react', target: meeting.seq, emoji: '👍', on: true })
+  await change(ada, { type: 'react', target: meeting.seq, emoji: '👍', on: true })
+  await change(margaret, { type: 'react', target: meeting.seq, emoji: '🔥', on: true })
+  const slip = await grace.say('lobby', 'I bring the wod.')
+  await change(grace, { type: 'edit', target: slip.seq, body: 'I bring the wood.' })
+  await ada.say('lobby', 'And I bring the tea. See you at the hearth.')
+}
+
+async function open(browser: Browser, options: BrowserContextOptions): Promise<Page> {
+  const page = await (await browser.newContext({ locale: 'en-GB', ...options })).newPage()
+  await page.goto(url)
+  await page.getByLabel('Your name').waitFor()
+  return page
+}
+
+async function comeIn(page: Page, name: string) {
+  await page.getByLabel('Your name').fill(name)
+  await page.getByRole('button', { name: 'Come in' }).click()
+  await page.getByText('See you at the hearth.').waitFor()
+  // The list of people comes with the join, and Rosa's own name with it.
+  await page.locator('#people-list', { hasText: name }).waitFor({ state: 'attached' })
+}
+
+async function enter(browser: Browser, name: string, options: BrowserContextOptions) {
+  const page = await open(browser, options)
+  await comeIn(page, name)
+  return page
+}
