@@ -4,7 +4,12 @@ import * as v from 'valibot'
 import { explain } from '../static/protocol.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 
-const port = v.pipe(v.string(), v.digits('a number'), v.transform(Number), v.maxValue(65_535))
+const port = v.pipe(
+  v.string(),
+  v.digits('a number'),
+  v.transform(Number),
+  v.maxValue(65_535, 'at most 65535'),
+)
 const number = (least: number, most: number, fallback: number) =>
   v.optional(
     v.pipe(
@@ -16,8 +21,11 @@ const number = (least: number, most: number, fallback: number) =>
     ),
     String(fallback),
   )
+const whole = (least: number, most: number, fallback: number) =>
+  v.pipe(number(least, most, fallback), v.integer('a whole number'))
 const rate = (fallback: number) => number(1, 1_000_000, fallback)
-const connections = (fallback: number) => v.pipe(number(1, 100_000, fallback), v.integer())
+const burst = (fallback: number) => whole(1, 1_000_000, fallback)
+const connections = (fallback: number) => whole(1, 100_000, fallback)
 const flag = (fallback: 'true' | 'false') =>
   v.optional(
     v.pipe(
@@ -36,27 +44,29 @@ const list = v.optional(
   ),
 )
 
+const LOG_LEVELS = ['debug', 'info', 'warning', 'error', 'off'] as const
+
 const Environment = v.object({
   HOST: v.optional(v.string(), '127.0.0.1'),
   PORT: v.optional(port, '3000'),
   DATA_FILE: v.optional(v.string(), 'data/hearth.db'),
   ALLOWED_ORIGINS: list,
-  TRUST_PROXY: v.pipe(number(0, 16, 0), v.integer()),
+  TRUST_PROXY: whole(0, 16, 0),
   TICKET_BIND_IP: flag('true'),
   TOKEN_EVERY_MESSAGE: flag('false'),
   ACCESS_CODE: text,
   ADMIN_TOKEN: secret,
   MESSAGE_RATE: rate(DEFAULT_LIMITS.messageRate),
-  MESSAGE_BURST: rate(DEFAULT_LIMITS.messageBurst),
+  MESSAGE_BURST: burst(DEFAULT_LIMITS.messageBurst),
   FRAME_RATE: rate(DEFAULT_LIMITS.frameRate),
-  FRAME_BURST: rate(DEFAULT_LIMITS.frameBurst),
+  FRAME_BURST: burst(DEFAULT_LIMITS.frameBurst),
   READ_RATE: rate(DEFAULT_LIMITS.readRate),
-  READ_BURST: rate(DEFAULT_LIMITS.readBurst),
+  READ_BURST: burst(DEFAULT_LIMITS.readBurst),
   SESSION_RATE: rate(DEFAULT_LIMITS.sessionsPerMinute),
   MAX_CONNECTIONS_PER_USER: connections(DEFAULT_LIMITS.connectionsPerUser),
   MAX_CONNECTIONS_PER_IP: connections(DEFAULT_LIMITS.connectionsPerIp),
   MAX_CONNECTIONS: connections(DEFAULT_LIMITS.connections),
-  LOG_LEVEL: v.optional(v.picklist(['debug', 'info', 'warning', 'error', 'off']), 'info'),
+  LOG_LEVEL: v.optional(v.picklist(LOG_LEVELS, LOG_LEVELS.join(', ')), 'info'),
 })
 
 export interface Config {
@@ -72,7 +82,7 @@ export interface Config {
   tokenEveryMessage: boolean
   accessCode: string | undefined
   adminToken: string | undefined
-  logLevel: 'debug' | 'info' | 'warning' | 'error' | 'off'
+  logLevel: (typeof LOG_LEVELS)[number]
   limits: Limits
 }
 
@@ -90,16 +100,13 @@ export function readConfig(
   const problems = NOT_YET.filter((name) => given[name]).map(
     (name) => `${name}: not supported by this version`,
   )
-  const parsed = v.safeParse(Environment, given)
-  if (!parsed.success) {
-    return { problems: [...problems, ...parsed.issues.map((issue) => explain([issue]))] }
-  }
-  const settings = parsed.output
-  if (!isLoopback(settings.HOST) && !settings.ALLOWED_ORIGINS) {
+  if (given.HOST && !isLoopback(given.HOST) && !given.ALLOWED_ORIGINS) {
     problems.push('ALLOWED_ORIGINS: required when HOST is not 127.0.0.1: the addresses of the page')
   }
-  if (problems.length > 0) return { problems }
-  return { config: toConfig(settings) }
+  const parsed = v.safeParse(Environment, given)
+  problems.push(...(parsed.issues ?? []).map((issue) => explain([issue])))
+  if (!parsed.success || problems.length > 0) return { problems }
+  return { config: toConfig(parsed.output) }
 }
 
 function toConfig(settings: v.InferOutput<typeof Environment>): Config {

@@ -1,6 +1,7 @@
 /** When two names are the same name, so that nobody can pass for another. */
 
-const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu
+// Also format characters that are not ignorable by default, and the blank of Braille.
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}\u2800]/gu
 const LOOKALIKE_SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Greek}/u, /\p{Script=Cyrillic}/u]
 
 /**

@@ -180,6 +180,7 @@ export class Connection implements Listener {
   async #leave({ room }: FrameOf<'leave'>) {
     if (!this.#seats.has(room)) return
     await this.#hub.log.leave(room, this.user.id)
+    this.#hub.forgetRead(this.user.id, room)
     this.#unseat(room)
     for (const other of this.#state.connections) {
       if (other !== this && other.#unseat(room)) other.tell({ type: 'removed', room })
@@ -383,7 +384,8 @@ export class Connection implements Listener {
     if (this.isClosed) return
     if (this.queued > this.#hub.limits.slowBytes) return this.close(CLOSE.SLOW)
     this.#sentBytes += frame.size
-    this.#socket.send(frame)
+    // A room sends to all its listeners in one loop: what fails here is nobody else's matter.
+    this.#guard(() => this.#socket.send(frame))
   }
 
   sendDroppable(frame: Frame) {
@@ -421,8 +423,10 @@ export class Connection implements Listener {
     const { limits, clock } = this.#hub
     const { expiresAt } = this.#identity
     if (expiresAt && expiresAt <= clock.date()) return this.close(CLOSE.SIGNED_OUT)
-    if (!isLate && now - this.#seenAt > limits.silenceMs) return this.close(CLOSE.SILENT)
-    if (this.#isStalled(now) && !isLate) return this.close(CLOSE.SLOW)
+    // Who was held up itself heard nobody meanwhile: every silence begins anew.
+    if (isLate) this.#seenAt = this.#takenAt = now
+    if (now - this.#seenAt > limits.silenceMs) return this.close(CLOSE.SILENT)
+    if (this.#isStalled(now)) return this.close(CLOSE.SLOW)
     if (now < this.#pingAt) return
     this.#pingAt = this.#nextPing(now)
     this.tell({ type: 'ping', heads: Object.fromEntries(this.#liveHeads()) })
@@ -456,9 +460,12 @@ export class Connection implements Listener {
   close(code: number, retryAfterMs = 0) {
     if (this.isClosed) return
     const isHeard = code !== CLOSE.SLOW && code !== CLOSE.SILENT
-    if (isHeard) this.#socket.send(encodeFrame([encodeEvent({ type: 'bye', code, retryAfterMs })]))
-    this.#socket.close(code)
+    const bye = encodeFrame([encodeEvent({ type: 'bye', code, retryAfterMs })])
     this.gone()
+    this.#guard(() => {
+      if (isHeard) this.#socket.send(bye)
+      this.#socket.close(code)
+    })
   }
 
   /** The socket is closed, by whomever. Idempotent. */

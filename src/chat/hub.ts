@@ -144,6 +144,12 @@ export class Hub {
     return true
   }
 
+  /** A membership that is over leaves no position behind. */
+  forgetRead(user: string, room: string) {
+    this.#users.get(user)?.readUpTo.delete(room)
+    this.#reads.delete(`${user} ${room}`)
+  }
+
   /** Writes down the read positions of the last moments, in one transaction. */
   async saveReads() {
     if (this.#reads.size === 0) return

@@ -31,6 +31,8 @@ export class Sequencer {
   readonly #held = new Map<number, Entry>()
   readonly #waiting: { head: number; resolve: () => void }[] = []
   #cancelRepair: (() => void) | null = null
+  #isReading = false
+  #isClosed = false
   readonly #options: SequencerOptions
 
   constructor(options: SequencerOptions) {
@@ -66,6 +68,7 @@ export class Sequencer {
   }
 
   close() {
+    this.#isClosed = true
     this.#cancelRepair?.()
   }
 
@@ -88,6 +91,7 @@ export class Sequencer {
   }
 
   #repairIn(ms: number) {
+    if (this.#isReading || this.#isClosed) return
     this.#cancelRepair ??= this.#options.clock.after(ms, () => void this.#repair())
   }
 
@@ -95,6 +99,8 @@ export class Sequencer {
   async #repair() {
     const { log, room, limits } = this.#options
     let pause = limits.repairMs
+    this.#cancelRepair = null
+    this.#isReading = true
     try {
       const entries = await log.after(room, this.head, limits.stepEntries)
       for (const entry of entries) this.accept(entry)
@@ -103,7 +109,7 @@ export class Sequencer {
     } catch {
       pause = RETRY_MS
     }
-    this.#cancelRepair = null
+    this.#isReading = false
     if (this.#known > this.head) this.#repairIn(pause)
   }
 }

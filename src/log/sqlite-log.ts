@@ -55,7 +55,10 @@ interface MessageRow extends Row {
 export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): Log {
   const sql = {
     room: db.prepare('SELECT head FROM rooms WHERE room = ?'),
-    setHead: db.prepare('UPDATE rooms SET head = ? WHERE room = ?'),
+    setHead: db.prepare(
+      `INSERT INTO rooms (head, room) VALUES (?, ?)
+       ON CONFLICT (room) DO UPDATE SET head = excluded.head`,
+    ),
     known: db.prepare('SELECT * FROM messages WHERE room = ? AND author_id = ? AND id = ?'),
     at: db.prepare('SELECT * FROM messages WHERE room = ? AND seq = ?'),
     insert: db.prepare(

@@ -27,6 +27,8 @@ export function openDatabase(file: string): Database {
     db = runtime.openSqlite(file)
     // WAL lets backup tools read meanwhile; FULL syncs it at every commit, which is the promise.
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000')
+    // Else what a delete erased stays readable in the file's free pages.
+    db.exec('PRAGMA secure_delete = ON')
     migrate(db, file)
   } catch (error) {
     db?.close()

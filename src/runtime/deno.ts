@@ -14,14 +14,27 @@ const IDLE_TIMEOUT = 240
 
 const encoder = new TextEncoder()
 
+/** Sockets that were told to close and have not heard back. */
+const closing = new Set<WebSocket>()
+
 export const runtime: Runtime = {
   name: `deno ${Deno.version.deno}`,
 
   serve: async (app, options) => {
     try {
       const server = Deno.serve(
-        { hostname: options.hostname, port: options.port, onListen: () => {} },
-        (request, info) => app.fetch(normalise(request), info),
+        {
+          hostname: options.hostname,
+          port: options.port,
+          onListen: () => {},
+          // Only `breakOff` gets here: what else fails is answered by the app itself.
+          onError: () => new Response(null, { status: 500 }),
+        },
+        async (request, info) => {
+          if (!isHandshake(request)) return app.fetch(request, info)
+          const response = await app.fetch(normalise(request), info)
+          return response.status === 101 ? response : breakOff(response)
+        },
       )
       return { port: server.addr.port, close: () => closeServer(server) }
     } catch (error) {
@@ -46,7 +59,10 @@ export const runtime: Runtime = {
         return ws.bufferedAmount
       },
       close: (code) => {
-        if (ws.readyState === WebSocket.OPEN) ws.close(code)
+        if (ws.readyState !== WebSocket.OPEN) return
+        closing.add(ws)
+        ws.addEventListener('close', () => closing.delete(ws), { once: true })
+        ws.close(code)
       },
       pause: () => {},
       resume: () => {},
@@ -84,7 +100,6 @@ function bindings(c: Context): Deno.ServeHandlerInfo<Deno.NetAddr> | undefined {
  * itself must stay the same object for the upgrade, so only its headers are replaced.
  */
 function normalise(request: Request): Request {
-  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') return request
   const headers = new Headers(request.headers)
   headers.set('upgrade', 'websocket')
   const protocols = headers.get('sec-websocket-protocol')
@@ -93,15 +108,47 @@ function normalise(request: Request): Request {
   return request
 }
 
+/**
+ * Ends the connection with the answer: Deno takes no notice of `Connection: close`, and would go
+ * on to answer the bytes after a refused handshake. Only a body that fails ends it.
+ */
+function breakOff(response: Response): Response {
+  const reader = response.body?.getReader()
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    const chunk = await reader?.read()
+    if (chunk?.value) controller.enqueue(chunk.value)
+    else controller.error(new Error('refused'))
+  }
+  const headers = new Headers(response.headers)
+  headers.delete('content-length')
+  const body = new ReadableStream({ pull }, { highWaterMark: 0 })
+  return new Response(body, { status: response.status, headers })
+}
+
+function isHandshake(request: Request) {
+  return request.headers.get('upgrade')?.toLowerCase() === 'websocket'
+}
+
 /** UTF-8 length; counted only where the text is not plain ASCII, as `encode` runs per flush. */
 function byteLength(text: string) {
   return encoder.encode(text).length
 }
 
-/** `shutdown` waits for open sockets, whose peers may never leave; it gets a second. */
+/**
+ * `shutdown` closes what is open with 1001, also a socket that was just closed with another code,
+ * and waits for peers that may never leave: each gets a second.
+ */
 async function closeServer(server: Deno.HttpServer) {
+  const closed = [...closing].map(
+    (ws) => new Promise((resolve) => ws.addEventListener('close', resolve, { once: true })),
+  )
+  await withinSecond(Promise.all(closed))
+  await withinSecond(server.shutdown())
+}
+
+async function withinSecond(work: Promise<unknown>) {
   let timer
   const impatience = new Promise((resolve) => (timer = setTimeout(resolve, 1_000)))
-  await Promise.race([server.shutdown(), impatience])
+  await Promise.race([work, impatience])
   clearTimeout(timer)
 }

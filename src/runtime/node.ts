@@ -28,6 +28,10 @@ export const runtime: Runtime = {
       },
       websocket: { server: createWebSocketServer(options) },
     }) as Server
+    // Who asked for an upgrade may speak another language from here on: nothing more is answered.
+    server.prependListener('request', (incoming, outgoing) => {
+      if (incoming.headers.upgrade) outgoing.shouldKeepAlive = false
+    })
     const sockets = trackSockets(server, options)
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
@@ -92,13 +96,19 @@ export const runtime: Runtime = {
  */
 class Incoming extends IncomingMessage {
   // Only declared, as the setter runs inside the constructor of the base.
-  private declare isUpgrade: boolean
+  declare private isUpgrade: boolean
   get upgrade() {
-    return this.isUpgrade && this.headers.upgrade?.toLowerCase() === 'websocket'
+    const isWebSocket = this.headers.upgrade?.toLowerCase() === 'websocket'
+    return this.isUpgrade && isWebSocket && isReadable(this)
   }
   set upgrade(value: boolean) {
     this.isUpgrade = value
   }
+}
+
+/** An upgrade to `http://[` is a 500 of the adapter, and an ordinary request to it a 400. */
+function isReadable({ url = '' }: IncomingMessage) {
+  return url.startsWith('/') || URL.canParse(url)
 }
 
 /** What the adapter gives to the app; `app.request()` in tests gives nothing. */

@@ -24,7 +24,7 @@ test('older messages come in pages, down to the first', async (t) => {
   const { history } = await roomOf(t, numbers(120))
   const seen: number[] = []
   let before: number | undefined
-  for (let isMore = true; isMore; ) {
+  for (let isMore = true; isMore;) {
     const page = await history({ limit: 50, ...(before !== undefined && { before }) })
     assert.deepEqual([page.room, page.head], ['lobby', 120])
     seen.unshift(...page.messages.map(({ seq }) => seq))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { connect, GENEROUS, newcomer, startServer, type Client } from '../helpers.ts'
+import { connect, GENEROUS, newcomer, startServer, tempFolder, type Client } from '../helpers.ts'
 
 const seqs = (client: Client) => client.all('message').map(({ seq }) => seq)
 const range = (from: number, to: number) =>
@@ -155,7 +155,6 @@ test('an edit and a delete during an absence come as entries', async (t) => {
 })
 
 test('after a restart on the same file the position still holds', async (t) => {
-  const { tempFolder } = await import('../helpers.ts')
   const env = { DATA_FILE: `${tempFolder(t)}/hearth.db` }
   const before = await startServer(t, { env })
   const ann = await newcomer(t, before.url, 'Ann')

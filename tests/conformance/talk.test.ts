@@ -79,7 +79,9 @@ test('one connection talks in several rooms, each with its own order', async (t)
   await bob.settle()
   assert.deepEqual(bodies(bob, 'den'), ['one', 'two'])
   assert.deepEqual(bodies(bob, 'lobby'), [])
-  assert.ok(ann.frames.every((events) => new Set(events.map((e) => 'room' in e && e.room)).size < 2))
+  assert.ok(
+    ann.frames.every((events) => new Set(events.map((e) => 'room' in e && e.room)).size < 2),
+  )
 })
 
 test('pipelined messages keep their order and come in few frames', async (t) => {

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  connect,
+  GENEROUS,
+  newcomer,
+  newTicket,
+  post,
+  signIn,
+  startServer,
+  TestClock,
+} from '../helpers.ts'
+import { knock } from './raw.ts'
+
+test('a connection is in 32 rooms at most', async (t) => {
+  const { url } = await startServer(t, { limits: GENEROUS })
+  const ann = await newcomer(t, url, 'Ann')
+  for (let i = 1; i <= 32; i += 1) await ann.join(`room-${i}`)
+  ann.send({ type: 'join', room: 'room-33' })
+  const { code, of, room } = await ann.next('error')
+  assert.deepEqual([code, of, room], ['too_many', 'join', 'room-33'])
+  await ann.join('room-7')
+  ann.send({ type: 'leave', room: 'room-8' })
+  await ann.join('room-33')
+})
+
+test('a user has 8 connections at most; a place is free at once after a cut', async (t) => {
+  const { url } = await startServer(t)
+  const account = await signIn(url, 'Ann')
+  const clients = []
+  for (let i = 0; i < 8; i += 1) clients.push(await connect(t, url, account))
+  const refused = await knock(t, url, await newTicket(url, account.token))
+  assert.equal(refused.status, 429)
+  assert.ok(Number(refused.header('retry-after')) > 0)
+  await newcomer(t, url, 'Bob')
+  clients[3]!.cut()
+  const cutAt = performance.now()
+  let status = 429
+  while (status === 429) status = (await knock(t, url, await newTicket(url, account.token))).status
+  assert.equal(status, 101)
+  assert.ok(performance.now() - cutAt < 500)
+})
+
+test('an address has its limit, and who is refused keeps the ticket', async (t) => {
+  const { url } = await startServer(t, { limits: { connectionsPerIp: 2 } })
+  const ann = await newcomer(t, url, 'Ann')
+  const bob = await newcomer(t, url, 'Bob')
+  const ticket = await newTicket(url, ann.account.token)
+  const refused = await knock(t, url, ticket)
+  assert.equal(refused.status, 429)
+  assert.ok(Number(refused.header('retry-after')) > 0)
+  bob.cut()
+  await bob.closeCode()
+  let status = 429
+  while (status === 429) status = (await knock(t, url, ticket)).status
+  assert.equal(status, 101)
+})
+
+test('a full node answers 503, and who is refused keeps the ticket', async (t) => {
+  const { url } = await startServer(t, { limits: { connections: 1 } })
+  const ann = await newcomer(t, url, 'Ann')
+  const ticket = await newTicket(url, ann.account.token)
+  const refused = await knock(t, url, ticket)
+  assert.equal(refused.status, 503)
+  assert.ok(Number(refused.header('retry-after')) > 0)
+  ann.cut()
+  await ann.closeCode()
+  let status = 503
+  while (status === 503) status = (await knock(t, url, ticket)).status
+  assert.equal(status, 101)
+})
+
+test('refused handshakes hold no places', async (t) => {
+  const { url } = await startServer(t, { limits: { connectionsPerIp: 2, connections: 2 } })
+  const { token } = await signIn(url, 'Ann')
+  for (let i = 0; i < 5; i += 1) assert.equal((await knock(t, url, 'x'.repeat(43))).status, 401)
+  assert.equal((await knock(t, url, await newTicket(url, token))).status, 101)
+})
+
+test('80 tickets a minute for a user', async (t) => {
+  const clock = new TestClock()
+  const { url } = await startServer(t, { clock })
+  const ann = await signIn(url, 'Ann')
+  const bob = await signIn(url, 'Bob')
+  for (let i = 0; i < 80; i += 1) await newTicket(url, ann.token)
+  const refused = await post(`${url}/api/ticket`, {}, ann.token)
+  assert.equal(refused.status, 429)
+  assert.equal(refused.headers.get('retry-after'), '1')
+  assert.equal((await refused.json()).code, 'rate_limited')
+  await newTicket(url, bob.token)
+  await clock.advance(1_000)
+  await newTicket(url, ann.token)
+})
+
+test('30 new sessions a minute from one address', async (t) => {
+  const clock = new TestClock()
+  const { url } = await startServer(t, { clock })
+  for (let i = 0; i < 30; i += 1) await signIn(url, `Guest ${i}`)
+  const refused = await post(`${url}/api/session`, { name: 'Late' })
+  assert.equal(refused.status, 429)
+  assert.equal(refused.headers.get('retry-after'), '2')
+  assert.equal((await refused.json()).code, 'rate_limited')
+  await clock.advance(2_000)
+  await signIn(url, 'Late')
+})
