@@ -1,0 +1,163 @@
+/** Too fast, too much at once: what a connection is told, and when it is closed. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ann, bob } from '../log/drafts.ts'
+import { MemoryLog } from '../log/model.ts'
+import { NO_RATES, openHub } from './fakes.ts'
+
+const say = (body = 'hello') => ({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body })
+const history = { type: 'history', room: 'lobby' }
+const times = <T>(count: number, make: () => T) => Array.from({ length: count }, make)
+
+/** A log whose commits wait until told. */
+function heldLog() {
+  const log = new MemoryLog()
+  const { append } = log
+  const held: (() => void)[] = []
+  log.append = async (drafts) => {
+    await new Promise<void>((resolve) => held.push(resolve))
+    return append(drafts)
+  }
+  return { log, commit: () => held.splice(0).forEach((resolve) => resolve()) }
+}
+
+test('20 messages at once, then two a second', async (t) => {
+  const { connect, clock } = openHub(t)
+  const a = connect(ann)
+  await a.join()
+  await a.ask(...times(22, say))
+  await clock.advance(16)
+  assert.equal(a.all('message').length, 20)
+  const [error] = a.all('error')
+  assert.deepEqual([error?.code, error?.of, error?.retryAfterMs], ['rate_limited', 'say', 500])
+  assert.ok(error?.id)
+  await clock.advance(1_000)
+  await a.ask(...times(5, say))
+  await clock.advance(16)
+  assert.equal(a.all('message').length, 22)
+})
+
+test('the devices of a user share what he may say; others do not', async (t) => {
+  const { connect, clock } = openHub(t)
+  const [phone, laptop, other] = [connect(ann), connect(ann), connect(bob)]
+  for (const one of [phone, laptop, other]) await one.join()
+  await phone.ask(...times(15, say))
+  await laptop.ask(...times(15, say))
+  await other.ask(...times(15, say))
+  await clock.advance(16)
+  assert.equal(other.all('message').length, 35)
+  assert.equal(laptop.codes().length, 10)
+})
+
+test('60 frames at once, then 20 a second; pong is free', async (t) => {
+  const { connect, clock } = openHub(t)
+  const a = connect(ann)
+  const typing = { type: 'typing', room: 'lobby' }
+  await a.ask(...times(70, () => typing), ...times(200, () => ({ type: 'pong' })))
+  assert.equal(a.codes().filter((code) => code === 'rate_limited').length, 10)
+  assert.equal(a.socket.code, null)
+  await clock.advance(500)
+  await a.ask(...times(11, () => typing))
+  assert.equal(a.codes().filter((code) => code === 'rate_limited').length, 11)
+})
+
+test('20 refusals a second are answered; a hundred in 10 s are the end', async (t) => {
+  const { connect, clock } = openHub(t, { limits: { frameBurst: 1, frameRate: 0.001 } })
+  const a = connect(ann)
+  await a.ask(...times(50, () => '{}'))
+  assert.equal(a.all('error').filter(({ code }) => code === 'rate_limited').length, 20)
+  await clock.advance(10_001)
+  await a.ask(...times(99, () => '{}'))
+  assert.equal(a.socket.code, null)
+  await a.ask('{}')
+  assert.equal(a.socket.code, 4029)
+  assert.deepEqual(a.all('bye'), [{ type: 'bye', code: 4029, retryAfterMs: 5_000 }])
+})
+
+test('40 reads at once, then five a second, joins and history alike', async (t) => {
+  const { connect, clock } = openHub(t)
+  const a = connect(ann)
+  await a.join()
+  await a.ask(...times(40, () => history))
+  assert.deepEqual(a.codes(), ['rate_limited'])
+  assert.equal(a.all('error')[0]?.retryAfterMs, 200)
+  await a.join('garden')
+  assert.deepEqual(a.codes(), ['rate_limited', 'rate_limited'])
+  await clock.advance(200)
+  await a.join('garden')
+  assert.equal(a.all('joined').length, 2)
+})
+
+test('above 256 waiting it stops reading, and goes on when half is done', async (t) => {
+  const { log, commit } = heldLog()
+  const { connect, clock } = openHub(t, { log, limits: { ...NO_RATES, batchEntries: 100 } })
+  const a = connect(ann)
+  await a.join()
+  await a.ask(...times(256, say))
+  assert.equal(a.socket.isPaused, false)
+  await a.ask(say())
+  assert.equal(a.socket.isPaused, true)
+  commit()
+  await a.ask()
+  assert.equal(a.socket.isPaused, true, '157 wait')
+  commit()
+  await a.ask()
+  assert.equal(a.socket.isPaused, false, '57 wait')
+  commit()
+  await clock.advance(16)
+  assert.equal(a.all('message').length, 257)
+})
+
+test('above 1,024 waiting it closes 4029', async (t) => {
+  const { log, commit } = heldLog()
+  const { connect } = openHub(t, { log, limits: NO_RATES })
+  const [a, b] = [connect(ann), connect(bob)]
+  await a.join()
+  await b.join()
+  await a.ask(...times(1_024, say))
+  assert.equal(a.socket.code, null)
+  await a.ask(say())
+  assert.equal(a.socket.code, 4029)
+  assert.equal(b.socket.code, null)
+  for (let n = 0; n < 5; n += 1) {
+    commit()
+    await b.ask()
+  }
+  assert.ok(log.entries('lobby').length >= 1_024, 'what was taken is stored')
+})
+
+test('above a mebibyte waiting it closes 4029', async (t) => {
+  const { log, commit } = heldLog()
+  const { connect } = openHub(t, { log, limits: NO_RATES })
+  const a = connect(ann)
+  await a.join()
+  const long = () => say('😀'.repeat(4_000))
+  await a.ask(...times(60, long))
+  assert.equal(a.socket.code, null)
+  await a.ask(...times(10, long))
+  assert.equal(a.socket.code, 4029)
+  commit()
+})
+
+test('reads wait one behind the other and count, too', async (t) => {
+  const log = new MemoryLog()
+  const { connect } = openHub(t, { log, limits: NO_RATES })
+  const a = connect(ann)
+  await a.join()
+  let inFlight = 0
+  let most = 0
+  const answers: (() => void)[] = []
+  log.beforeRead = async () => {
+    most = Math.max(most, (inFlight += 1))
+    await new Promise<void>((resolve) => answers.push(resolve))
+    inFlight -= 1
+  }
+  await a.ask(...times(257, () => history))
+  assert.equal(a.socket.isPaused, true)
+  while (a.all('history').length < 258) {
+    answers.splice(0).forEach((resolve) => resolve())
+    await a.ask()
+  }
+  assert.deepEqual([most, a.socket.isPaused], [1, false])
+})

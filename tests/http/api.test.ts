@@ -1,0 +1,198 @@
+/** /api: sessions, tickets, rooms, and how each refusal reads. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as v from 'valibot'
+import { Link, Rooms, Session, Ticket } from '../../static/protocol.js'
+import { assertProblem, openApp, ORIGIN } from './app.ts'
+
+test('a guest signs in, is known, and signs out', async (t) => {
+  const { get, post, send } = openApp(t)
+  const created = await post('/api/session', { name: ' Ann ' })
+  assert.equal(created.status, 201)
+  assert.equal(created.headers.get('cache-control'), 'no-store')
+  const { user, token, role } = v.parse(Session, await created.json())
+  assert.deepEqual([user.name, role], ['Ann', 'member'])
+  const cookie = created.headers.get('set-cookie')!
+  for (const part of ['HttpOnly', 'SameSite=Strict', 'Path=/']) assert.ok(cookie.includes(part))
+  assert.doesNotMatch(cookie, /Secure|Domain/)
+  const bearer = { authorization: `Bearer ${token}` }
+  for (const headers of [bearer, { cookie: cookie.split(';')[0]! }]) {
+    const known = v.parse(Session, await (await get('/api/session', headers)).json())
+    assert.deepEqual([known.user, known.token], [user, undefined])
+  }
+  const gone = await send('DELETE', '/api/session', undefined, bearer)
+  assert.equal(gone.status, 204)
+  assert.match(gone.headers.get('set-cookie') ?? '', /Max-Age=0/)
+  await assertProblem(await get('/api/session', bearer), 401, 'unauthorized')
+})
+
+test('over https the cookie says so', async (t) => {
+  const { post } = openApp(t, { env: { ALLOWED_ORIGINS: 'https://a.example' } })
+  const cookie = (await post('/api/session', { name: 'Ann' })).headers.get('set-cookie')!
+  assert.match(cookie, /^__Host-/)
+  assert.match(cookie, /; Secure/)
+})
+
+test('a name is owned, and a bad one refused', async (t) => {
+  const { post } = openApp(t)
+  assert.equal((await post('/api/session', { name: 'Ann' })).status, 201)
+  await assertProblem(await post('/api/session', { name: 'ＡＮＮ' }), 409, 'name_taken')
+  const bad = ['', ' ', 'x'.repeat(33), 'a\u202eb', 'a\nb', 'Аnn', '\u200b', 7, null, ['Ann'], {}]
+  for (const name of bad) await assertProblem(await post('/api/session', { name }), 400, 'invalid')
+})
+
+test('everything but signing in asks for a session', async (t) => {
+  const { send } = openApp(t)
+  const requests = [
+    ...['GET /api/session', 'DELETE /api/session', 'POST /api/ticket', 'POST /api/session/link'],
+    ...['GET /api/rooms', 'GET /api/nothing', 'POST /api/nothing', 'GET /api/', 'PUT /api/session'],
+  ]
+  for (const request of requests) {
+    const [method = '', path = ''] = request.split(' ')
+    for (const authorization of ['', 'Bearer x', 'Basic eDp5', `Bearer ${'x'.repeat(43)}`]) {
+      await assertProblem(
+        await send(method, path, undefined, { authorization }),
+        401,
+        'unauthorized',
+      )
+    }
+  }
+})
+
+test('a path that is not there is 404 for who is signed in', async (t) => {
+  const { get, send, signIn } = openApp(t)
+  const { bearer } = await signIn('Ann')
+  for (const path of [
+    '/api/nothing',
+    '/api/',
+    '/api/session/x',
+    '/api/rooms/../secret',
+    '/api/x.js',
+  ]) {
+    await assertProblem(await get(path, bearer), 404, 'not_found')
+  }
+  await assertProblem(await send('PUT', '/api/rooms', undefined, bearer), 404, 'not_found')
+})
+
+test('a body is JSON, not too long, and of the right shape', async (t) => {
+  const { post } = openApp(t)
+  const json = JSON.stringify({ name: 'Ann' })
+  for (const type of [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    '',
+  ]) {
+    await assertProblem(await post('/api/session', json, { 'content-type': type }), 415, 'invalid')
+  }
+  for (const body of ['', '{', '[]', 'null', '7', '{"__proto__":{"name":"Ann"}}']) {
+    await assertProblem(await post('/api/session', body), 400, 'invalid')
+  }
+  const long = { name: 'Ann', code: 'x'.repeat(65_536) }
+  await assertProblem(await post('/api/session', long), 413, 'too_long')
+  const utf8 = { 'content-type': 'Application/JSON; charset=utf-8' }
+  assert.equal((await post('/api/session', json, utf8)).status, 201)
+})
+
+test('a foreign page writes nothing, with or without the cookie', async (t) => {
+  const { get, post, send, signIn } = openApp(t)
+  const { bearer, cookie } = await signIn('Ann')
+  for (const origin of [
+    'https://evil.example',
+    'null',
+    `${ORIGIN}.evil.example`,
+    ORIGIN.toUpperCase(),
+    '',
+  ]) {
+    for (const headers of [bearer, cookie]) {
+      await assertProblem(await post('/api/ticket', {}, { ...headers, origin }), 403, 'forbidden')
+    }
+    await assertProblem(await post('/api/session', { name: 'Bob' }, { origin }), 403, 'forbidden')
+    assert.equal((await get('/api/session', { ...cookie, origin })).status, 200)
+  }
+  await assertProblem(await post('/api/ticket', {}, cookie), 403, 'forbidden')
+  await assertProblem(await send('DELETE', '/api/session', undefined, cookie), 403, 'forbidden')
+  assert.equal((await post('/api/ticket', {}, { ...cookie, origin: ORIGIN })).status, 201)
+  assert.equal((await post('/api/ticket', {}, bearer)).status, 201)
+})
+
+test('tickets and links are secrets of their own', async (t) => {
+  const { post, signIn } = openApp(t)
+  const { bearer, token } = await signIn('Ann')
+  const { ticket } = v.parse(Ticket, await (await post('/api/ticket', {}, bearer)).json())
+  const { link } = v.parse(Link, await (await post('/api/session/link', {}, bearer)).json())
+  assert.equal(new Set([token, ticket, link]).size, 3)
+  await assertProblem(await post('/api/session', { link: ticket }), 401, 'unauthorized')
+  const device = await post('/api/session', { link })
+  assert.equal(v.parse(Session, await device.json()).user.name, 'Ann')
+  await assertProblem(await post('/api/session', { link }), 401, 'unauthorized')
+})
+
+test('a link is over after ten minutes, or with the session it came from', async (t) => {
+  const { clock, post, send, signIn } = openApp(t)
+  const [ann, bob] = [await signIn('Ann'), await signIn('Bob')]
+  const linkOf = async ({ bearer }: typeof ann) =>
+    v.parse(Link, await (await post('/api/session/link', {}, bearer)).json()).link
+  const [late, orphan] = [await linkOf(ann), await linkOf(bob)]
+  await send('DELETE', '/api/session', undefined, bob.bearer)
+  await assertProblem(await post('/api/session', { link: orphan }), 401, 'unauthorized')
+  await clock.advance(600_000)
+  await assertProblem(await post('/api/session', { link: late }), 401, 'unauthorized')
+})
+
+test('an access code, and an admin token, when they are set', async (t) => {
+  const env = { ACCESS_CODE: 'open sesame', ADMIN_TOKEN: 'a long secret' }
+  const { post } = openApp(t, { env })
+  for (const code of [undefined, '', 'open', 'OPEN SESAME', 'a long secret']) {
+    await assertProblem(await post('/api/session', { name: 'Ann', code }), 403, 'forbidden')
+  }
+  assert.equal((await post('/api/session', { name: 'Ann', code: 'open sesame' })).status, 201)
+  await assertProblem(await post('/api/session', { name: 'Root', admin: 'x' }), 403, 'forbidden')
+  const admin = await post('/api/session', { name: 'Root', admin: 'a long secret' })
+  assert.equal(v.parse(Session, await admin.json()).role, 'admin')
+  const without = openApp(t)
+  for (const token of ['', 'undefined', 'a long secret']) {
+    const response = await without.post('/api/session', { name: 'Root', admin: token })
+    await assertProblem(response, 403, 'forbidden')
+  }
+})
+
+test('30 sign-ins a minute from one address', async (t) => {
+  const { clock, post } = openApp(t)
+  for (let n = 0; n < 30; n += 1) {
+    assert.equal((await post('/api/session', { name: `User ${n}` })).status, 201)
+  }
+  const refused = await post('/api/session', { name: 'Ann' })
+  assert.equal(refused.headers.get('retry-after'), '2')
+  await assertProblem(refused, 429, 'rate_limited')
+  await clock.advance(2_000)
+  assert.equal((await post('/api/session', { name: 'Ann' })).status, 201)
+})
+
+test('80 tickets a minute for one user', async (t) => {
+  const { post, signIn } = openApp(t)
+  const [ann, bob] = [await signIn('Ann'), await signIn('Bob')]
+  for (let n = 0; n < 80; n += 1)
+    assert.equal((await post('/api/ticket', {}, ann.bearer)).status, 201)
+  const refused = await post('/api/ticket', {}, ann.bearer)
+  assert.equal(refused.headers.get('retry-after'), '1')
+  await assertProblem(refused, 429, 'rate_limited')
+  assert.equal((await post('/api/ticket', {}, bob.bearer)).status, 201)
+})
+
+test('rooms one is a member of', async (t) => {
+  const { get, signIn } = openApp(t)
+  const { bearer } = await signIn('Ann')
+  const response = await get('/api/rooms', bearer)
+  assert.equal(response.headers.get('cache-control'), 'no-store')
+  assert.deepEqual(v.parse(Rooms, await response.json()), [])
+})
+
+test('what goes wrong inside is told to the operator, and to nobody else', async (t) => {
+  const accounts = { session: () => Promise.reject(new Error('SELECT secret at /src/x.ts')) }
+  const { get, faults } = openApp(t, { accounts: accounts as never })
+  const response = await get('/api/session', { authorization: `Bearer ${'x'.repeat(43)}` })
+  await assertProblem(response, 503, 'unavailable')
+  assert.equal(faults.length, 1)
+})

@@ -1,0 +1,79 @@
+/** The app without a socket: `app.request()` is all that its tests need. */
+
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { createApp } from '../../src/app.ts'
+import { createSqliteAccounts } from '../../src/auth/sqlite-accounts.ts'
+import { createTickets } from '../../src/auth/tickets.ts'
+import { Hub } from '../../src/chat/hub.ts'
+import type { Services } from '../../src/http/services.ts'
+import { openDatabase } from '../../src/log/sqlite.ts'
+import { createSqliteLog } from '../../src/log/sqlite-log.ts'
+import { TestClock, testConfig, type ServerOptions } from '../helpers.ts'
+
+export const ORIGIN = 'http://127.0.0.1:3000'
+
+/** An app over a log in memory, at a clock that stands still. */
+export function openApp(t: TestContext, options: ServerOptions & Partial<Services> = {}) {
+  const { env, limits: changed, ...services } = options
+  const config = testConfig({
+    ...(env && { env }),
+    ...(changed && { limits: changed }),
+  })
+  const { limits } = config
+  const clock = new TestClock()
+  const database = openDatabase(':memory:')
+  const faults: unknown[] = []
+  const onFault = (error: unknown) => faults.push(error)
+  const log = createSqliteLog(database, clock)
+  const hub = new Hub({ log, clock, limits, tokenEveryMessage: false, onFault })
+  t.after(async () => {
+    await hub.drain()
+    database.close()
+  })
+  const app = createApp({
+    config,
+    clock,
+    hub,
+    onFault,
+    accounts: createSqliteAccounts(database, limits, clock),
+    tickets: createTickets(limits.ticketMs, clock),
+    links: createTickets(limits.linkMs, clock),
+    origins: () => config.allowedOrigins ?? [ORIGIN],
+    ...services,
+  })
+  const get = (path: string, headers: Record<string, string> = {}) => app.request(path, { headers })
+  const send = (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ) =>
+    app.request(path, {
+      method,
+      headers: { 'content-type': 'application/json', ...headers },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+  const post = (path: string, body?: unknown, headers?: Record<string, string>) =>
+    send('POST', path, body, headers)
+  /** Signs a guest in. @returns the headers that say so, with a bearer token or with the cookie */
+  const signIn = async (name: string) => {
+    const response = await post('/api/session', { name })
+    assert.equal(response.status, 201)
+    const { token } = (await response.json()) as { token: string }
+    const cookie = response.headers.get('set-cookie')!.split(';')[0]!
+    return { bearer: { authorization: `Bearer ${token}` }, cookie: { cookie }, token }
+  }
+  return { app, clock, hub, faults, get, send, post, signIn }
+}
+
+/** A problem as RFC 9457 has it, with this status and code. */
+export async function assertProblem(response: Response, status: number, code: string) {
+  const text = await response.text()
+  assert.equal(response.status, status, text)
+  assert.equal(response.headers.get('content-type'), 'application/problem+json')
+  const problem = JSON.parse(text) as { status: number; code: string; detail?: string }
+  assert.deepEqual([problem.status, problem.code], [status, code])
+  assert.doesNotMatch(text, /node_modules|\/src\/|SQLITE|SELECT|\s+at /)
+  return problem
+}

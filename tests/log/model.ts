@@ -1,0 +1,174 @@
+/** What a log should do, in the fewest words: entries in memory, and their folding into messages. */
+
+import assert from 'node:assert/strict'
+import type { Draft, Entrance, Log, Outcome } from '../../src/log/log.ts'
+import type { Entry, ErrorCode, Message } from '../../src/protocol.ts'
+
+const EMOJI_PER_MESSAGE = 20
+const AT = '2026-01-01T00:00:00.000Z'
+
+/** The messages that a room's entries come to; all, or those among `shown`. */
+export function fold(entries: readonly Entry[], shown = entries): Message[] {
+  return shown.flatMap((entry): Message[] => {
+    if (entry.kind !== 'message') return []
+    const { seq, id, author, at, replyTo, mentions } = entry
+    const later = entries.filter((other) => 'target' in other && other.target === seq)
+    const edit = later.findLast((other) => other.kind === 'edit')
+    const common = {
+      ...{ seq, id, author, at },
+      ...(replyTo !== undefined && { replyTo }),
+      ...(mentions && { mentions }),
+    }
+    if (later.some(({ kind }) => kind === 'delete')) {
+      return [{ ...common, deleted: true as const, reactions: [] }]
+    }
+    return [
+      {
+        ...common,
+        ...(entry.body !== undefined && { body: edit?.body ?? entry.body }),
+        ...(edit && { editedAt: edit.at }),
+        reactions: foldReactions(later),
+      },
+    ]
+  })
+}
+
+function foldReactions(entries: readonly Entry[]): Message['reactions'] {
+  const on = new Map<string, string[]>()
+  for (const entry of entries) {
+    if (entry.kind !== 'reaction') continue
+    const others = (on.get(entry.emoji) ?? []).filter((user) => user !== entry.author.id)
+    on.set(entry.emoji, entry.on ? [...others, entry.author.id] : others)
+  }
+  return [...on]
+    .filter(([, users]) => users.length > 0)
+    .map(([emoji, users]) => ({ emoji, count: users.length, users }))
+}
+
+/** Whatever order the reactions and their users are told in, and whatever the time. */
+export function comparable(messages: readonly Message[]) {
+  return messages.map(({ reactions, ...message }) => ({
+    ...message,
+    at: '',
+    ...(message.editedAt !== undefined && { editedAt: '' }),
+    reactions: reactions
+      .map(({ emoji, count, users }) => ({ emoji, count, users: [...users].sort() }))
+      .sort((a, b) => (a.emoji < b.emoji ? -1 : 1)),
+  }))
+}
+
+/** A log in memory: slow and plain. Reads can be held up, and can fail. */
+export class MemoryLog implements Log {
+  readonly epoch = 'memory'
+  readonly #entries = new Map<string, Entry[]>()
+  readonly #drafts = new Map<string, Draft>()
+  /** Awaited before every read, and before its answer arrives. */
+  beforeRead: () => Promise<void> = async () => {}
+  beforeAnswer: () => Promise<void> = async () => {}
+  reads = 0
+
+  entries(room: string): Entry[] {
+    const known = this.#entries.get(room) ?? []
+    this.#entries.set(room, known)
+    return known
+  }
+
+  append = async (drafts: readonly Draft[]) => drafts.map((draft) => this.appendNow(draft))
+
+  appendNow(draft: Draft): Outcome {
+    const entries = this.entries(draft.room)
+    const key = `${draft.room} ${draft.author.id} ${draft.id}`
+    const known = this.#drafts.get(key)
+    if (known) {
+      if (contentOf(known) !== contentOf(draft)) return refused('conflict')
+      const entry = entries.find(
+        ({ id, author }) => id === draft.id && author.id === draft.author.id,
+      )
+      assert.ok(entry)
+      return { entry: { ...entry }, repeat: true }
+    }
+    const code = this.#refusal(draft, entries)
+    if (code) return refused(code)
+    const { moderates: _, ...rest } = draft
+    const entry = { type: 'message', seq: entries.length + 1, at: AT, ...rest } as Entry
+    for (const [name, value] of Object.entries(entry)) {
+      if (value === undefined) delete entry[name as keyof Entry]
+    }
+    entries.push(entry)
+    this.#drafts.set(key, draft)
+    if (draft.kind === 'delete') this.#erase(entries, draft.target)
+    return { entry: { ...entry }, repeat: false }
+  }
+
+  #refusal(draft: Draft, entries: readonly Entry[]): ErrorCode | null {
+    const messageAt = (seq: number) => {
+      const entry = entries[seq - 1]
+      return entry?.kind === 'message' ? entry : undefined
+    }
+    if (draft.kind === 'message') {
+      return draft.replyTo === undefined || messageAt(draft.replyTo) ? null : 'not_found'
+    }
+    const target = messageAt(draft.target)
+    if (!target || target.deleted) return 'not_found'
+    const isOwn = target.author.id === draft.author.id
+    if (draft.kind === 'edit') return isOwn ? null : 'forbidden'
+    if (draft.kind === 'delete') return isOwn || draft.moderates ? null : 'forbidden'
+    const used = fold(entries, [target])[0]?.reactions ?? []
+    const isNew = !used.some(({ emoji }) => emoji === draft.emoji)
+    return draft.on && isNew && used.length >= EMOJI_PER_MESSAGE ? 'too_many' : null
+  }
+
+  #erase(entries: Entry[], target: number) {
+    for (const [index, entry] of entries.entries()) {
+      const isIt = entry.seq === target || (entry.kind === 'edit' && entry.target === target)
+      if (!isIt || (entry.kind !== 'message' && entry.kind !== 'edit')) continue
+      const { body: _, ...rest } = entry
+      entries[index] = { ...rest, deleted: true }
+    }
+  }
+
+  enter(room: string, _user: string, _session: string, after?: number): Promise<Entrance> {
+    return this.#read(() => {
+      const entries = this.entries(room)
+      const lastId = after === undefined ? null : (entries[after - 1]?.id ?? null)
+      const head = entries.length
+      return { signedIn: true, allowed: true, head, floor: 0, lastId, private: false }
+    })
+  }
+
+  after(room: string, after: number, limit: number) {
+    return this.#read(() => this.entries(room).slice(after, after + limit))
+  }
+
+  page(room: string, limit: number, before = Infinity) {
+    return this.#read(() => {
+      const entries = this.entries(room)
+      const older = entries.filter(({ kind, seq }) => kind === 'message' && seq < before)
+      const messages = limit === 0 ? [] : fold(entries, older.slice(-limit))
+      return { head: entries.length, messages, more: older.length > limit }
+    })
+  }
+
+  leave = async () => {}
+  rooms = async () => []
+  saveReads = async () => {}
+  close = async () => {}
+
+  async #read<T>(answer: () => T) {
+    this.reads += 1
+    await this.beforeRead()
+    const found = answer()
+    await this.beforeAnswer()
+    return found
+  }
+}
+
+function contentOf(draft: Draft) {
+  const { kind, body, target, replyTo, mentions, emoji, on } = draft as Draft &
+    Record<string, unknown>
+  return JSON.stringify([kind, body, target, replyTo, mentions, emoji, on])
+}
+
+function refused(code: ErrorCode): Outcome {
+  return { code, message: code }
+}

@@ -1,0 +1,110 @@
+/** Starting and ending the real program: what it says, and with which code it goes. */
+
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { newcomer, tempFolder } from './helpers.ts'
+import { startProcess, type ServerProcess } from './process.ts'
+
+/** Generous: CI starts two servers on two busy cores. ms */
+const START_MS = 10_000
+
+/** It ends by itself: one line on stderr, without a stack. */
+async function assertRefused(server: ServerProcess, code: number, ...words: string[]) {
+  assert.equal(await server.ended(), code)
+  const { stdout, stderr } = server.output
+  assert.equal(stdout, '')
+  for (const word of words) assert.ok(stderr.includes(word), stderr)
+  assert.doesNotMatch(stderr, /^\s+at |\.ts:\d|node_modules|UnhandledPromise/m)
+  return stderr.trimEnd().split('\n')
+}
+
+const urlIn = (line: string) => /http:\/\/[\d.]+:\d+/.exec(line)?.[0] ?? assert.fail(line)
+
+test('one line says where it is and where messages are kept', async (t) => {
+  const file = `${tempFolder(t)}/deep/hearth.db`
+  const before = performance.now()
+  const server = startProcess(t, { PORT: '0', DATA_FILE: file })
+  const line = await server.started()
+  assert.ok(performance.now() - before < START_MS)
+  assert.ok(line.includes(file), line)
+  const response = await fetch(urlIn(line))
+  assert.match(await response.text(), /Chat Application/)
+  assert.equal(server.output.stdout.trimEnd().split('\n').length, 1)
+  assert.equal(server.output.stderr, '')
+})
+
+test('a taken port: one line, exit 1', async (t) => {
+  const taken = createServer()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  t.after(() => taken.close())
+  const { port } = taken.address() as AddressInfo
+  const server = startProcess(t, { PORT: String(port), DATA_FILE: ':memory:' })
+  const lines = await assertRefused(server, 1, `127.0.0.1:${port}`, 'in use')
+  assert.equal(lines.length, 1)
+})
+
+test('a data folder that cannot be written: one line, exit 1', async (t) => {
+  const folder = tempFolder(t)
+  writeFileSync(`${folder}/file`, '')
+  const file = `${folder}/file/hearth.db`
+  const lines = await assertRefused(startProcess(t, { PORT: '0', DATA_FILE: file }), 1, file)
+  assert.equal(lines.length, 1)
+})
+
+test('a second server on the same file: one line that names it, exit 1', async (t) => {
+  const file = `${tempFolder(t)}/hearth.db`
+  await startProcess(t, { PORT: '0', DATA_FILE: file }).started()
+  const second = startProcess(t, { PORT: '0', DATA_FILE: file })
+  const lines = await assertRefused(second, 1, file, 'in use')
+  assert.equal(lines.length, 1)
+})
+
+test('a bad environment: every problem, no secret, exit 2', async (t) => {
+  const env = { PORT: 'x', HOST: '0.0.0.0', ADMIN_TOKEN: 'hunter2', TICKET_BIND_IP: 'maybe' }
+  const server = startProcess(t, env)
+  const lines = await assertRefused(
+    server,
+    2,
+    ...Object.keys(env).filter((name) => name !== 'HOST'),
+  )
+  assert.equal(lines.length, 5, 'a title and four problems')
+  assert.ok(!lines.join().includes('hunter2'))
+})
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${signal}: what was said is kept, clients hear bye and 4000, exit 0`, async (t) => {
+    const file = `${tempFolder(t)}/hearth.db`
+    const server = startProcess(t, { PORT: '0', DATA_FILE: file })
+    const url = urlIn(await server.started())
+    const ann = await newcomer(t, url, 'Ann')
+    await ann.join('lobby')
+    const ids = Array.from({ length: 10 }, () => crypto.randomUUID())
+    for (const id of ids) ann.send({ type: 'say', room: 'lobby', id, body: 'to the end' })
+    const [first] = ids
+    await ann.next('message', ({ id }) => id === first)
+    const before = performance.now()
+    server.kill(signal)
+    assert.equal(await server.ended(), 0)
+    assert.ok(performance.now() - before < 8_000)
+    assert.equal(await ann.closeCode(), 4000)
+    assert.equal(ann.events.at(-1)?.type, 'bye')
+    const answered = [...ann.all('message'), ...ann.all('error')].map(({ id }) => id)
+    assert.deepEqual(answered.sort(), ids.sort(), 'each is answered once')
+    assert.equal(server.output.stderr, '')
+  })
+}
+
+test('a second signal does not wait', async (t) => {
+  const server = startProcess(t, { PORT: '0', DATA_FILE: ':memory:' })
+  const url = urlIn(await server.started())
+  const clients = await Promise.all(['Ann', 'Bob', 'Cy'].map((name) => newcomer(t, url, name)))
+  // They hear nothing, and so do not answer the goodbye.
+  for (const { socket } of clients) socket.pause()
+  // Two of one kind may arrive as one.
+  server.kill('SIGTERM')
+  server.kill('SIGINT')
+  assert.equal(await server.ended(), 1)
+  assert.equal(server.output.stderr, '')
+})
