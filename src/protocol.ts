@@ -12,6 +12,8 @@ export type ErrorCode = schemas.ErrorCode
 export type EventOf<T extends ServerEvent['type']> = Extract<ServerEvent, { type: T }>
 export type FrameOf<T extends ClientFrame['type']> = Extract<ClientFrame, { type: T }>
 export type ErrorEvent = EventOf<'error'>
+/** What tells a sender which frame an answer is about. */
+export type Labels = Pick<ErrorEvent, 'of' | 'id' | 'room'>
 
 /** Messages of a room, ascending. */
 export interface Page {
@@ -40,5 +42,13 @@ export function encodeEntry(entry: Entry): string {
   } catch {
     const { type, room, seq } = entry
     return JSON.stringify({ type, room, seq, kind: 'unreadable' })
+  }
+}
+
+export function labelsOf(frame: ClientFrame): Labels {
+  return {
+    of: frame.type,
+    ...('id' in frame && { id: frame.id }),
+    ...('room' in frame && { room: frame.room }),
   }
 }

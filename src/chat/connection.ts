@@ -9,10 +9,12 @@ import { Strikes, TokenBucket } from '../limits.ts'
 import { LogUnavailable, type Content } from '../log/log.ts'
 import {
   encodeEvent,
+  labelsOf,
   type ClientFrame,
   type ErrorCode,
   type ErrorEvent,
   type FrameOf,
+  type Labels,
   type ServerEvent,
   type User,
 } from '../protocol.ts'
@@ -20,6 +22,7 @@ import type { Frame, Socket } from '../runtime/runtime.ts'
 import type { Hub, UserState } from './hub.ts'
 import { encodeFrame, type Room } from './room.ts'
 import type { Listener, Seat } from './seat.ts'
+import { Work } from './work.ts'
 
 const { CLOSE } = protocol
 /** When the log cannot be asked: time enough for it to come back. ms */
@@ -29,6 +32,8 @@ const TOO_FAST_RETRY_MS = 5_000
 /** ± 10 %, so that those who came together are not pinged together. */
 const JITTER = 0.1
 
+/** The queue's key of a frame that belongs to no room. */
+const NO_ROOM = ''
 /** Frames that wait for the log, one at a time. */
 const QUEUED: ReadonlySet<ClientFrame['type']> = new Set(['join', 'leave', 'history', 'renew'])
 
@@ -66,12 +71,7 @@ export class Connection implements Listener {
   #previousTicket: { ticket: string; until: number } | null = null
 
   readonly #seats = new Map<string, { room: Room; seat: Seat }>()
-  /** How many frames of a room are in the queue: the next ones wait behind them. */
-  readonly #queued = new Map<string, number>()
-  #queue: Promise<void> = Promise.resolve()
-  #waiting = 0
-  #waitingBytes = 0
-  #isPaused = false
+  readonly #work: Work
 
   #seenAt: number
   #pingAt: number
@@ -96,6 +96,13 @@ export class Connection implements Listener {
     this.#answers = new TokenBucket(limits.refusalRate, limits.refusalRate, now)
     this.#refusals = new Strikes(limits.refusalsToClose, limits.refusalWindowMs)
     this.#invalid = new Strikes(limits.invalidToClose, limits.invalidWindowMs)
+    this.#work = new Work({
+      limits,
+      onPause: () => this.#socket.pause(),
+      onResume: () => this.#socket.resume(),
+      onOverload: () => this.close(CLOSE.TOO_FAST, TOO_FAST_RETRY_MS),
+      onFault: (error) => this.#fail(error),
+    })
     this.#hub.add(this)
     this.#welcome()
   }
@@ -110,9 +117,18 @@ export class Connection implements Listener {
 
   /* ------------------------------------------------------------------ in */
 
-  /** Takes what the socket received. Dispatches at once: the order of frames is their order here. */
+  /** Takes what the socket received; nothing that goes wrong with it reaches the socket's caller. */
   receive(data: unknown) {
     if (this.isClosed) return
+    try {
+      this.#take(data)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Dispatches at once: the order of frames is their order here. */
+  #take(data: unknown) {
     const now = this.#hub.clock.now()
     this.#seenAt = now
     const size = typeof data === 'string' ? Buffer.byteLength(data) : 0
@@ -125,14 +141,15 @@ export class Connection implements Listener {
     if (this.#hub.isDraining) {
       return this.#refuse(frame, 'unavailable', 'the server restarts', UNAVAILABLE_RETRY_MS)
     }
-    this.#guard(() => this.#dispatch(frame, size))
+    this.#dispatch(frame, size)
   }
 
   /** Reads go through the queue; behind them what is sent to the same room, behind `renew` all. */
-  #dispatch(frame: ClientFrame, size: number): unknown {
-    const isBehind = this.#queued.has(roomOf(frame)) || this.#queued.has('')
-    if (!isBehind && !QUEUED.has(frame.type)) return this.#handle(frame, size)
-    this.#enqueue(frame, size)
+  #dispatch(frame: ClientFrame, size: number) {
+    const room = roomOf(frame)
+    const isBehind = this.#work.isQueued(room) || this.#work.isQueued(NO_ROOM)
+    if (!isBehind && !QUEUED.has(frame.type)) return void this.#handle(frame, size)
+    this.#work.enqueue(room, size, () => this.#attempt(frame, size))
   }
 
   #handle(frame: ClientFrame, size: number): unknown {
@@ -211,7 +228,7 @@ export class Connection implements Listener {
       moderates: this.#identity.role === 'admin',
       ...contentOf(frame),
     })
-    this.#track(
+    this.#work.track(
       size,
       appended.then((outcome) => {
         if (outcome.code) return this.#refuse(frame, outcome.code, outcome.message)
@@ -277,67 +294,23 @@ export class Connection implements Listener {
     return isSameSecret(token, previous.ticket)
   }
 
-  /* ------------------------------------------------------------------ work under way */
-
-  /** Handles a frame after everything queued before it: reads come one at a time. */
-  #enqueue(frame: ClientFrame, size: number) {
-    const room = roomOf(frame)
-    this.#queued.set(room, (this.#queued.get(room) ?? 0) + 1)
-    this.#queue = this.#queue.then(async () => {
-      if (!this.isClosed) await this.#attempt(frame, size)
-      const left = this.#queued.get(room)! - 1
-      if (left > 0) this.#queued.set(room, left)
-      else this.#queued.delete(room)
-    })
-    this.#track(size, this.#queue)
-  }
-
+  /** Handles a frame whose turn has come; a log that does not answer is not the end. */
   async #attempt(frame: ClientFrame, size: number) {
+    if (this.isClosed) return
     try {
       await this.#handle(frame, size)
     } catch (error) {
-      if (!(error instanceof LogUnavailable)) return this.#fail(error)
+      if (!(error instanceof LogUnavailable)) throw error
       this.#refuse(frame, 'unavailable', 'the log does not answer', UNAVAILABLE_RETRY_MS)
     }
   }
 
-  /** Counts work until it is done; stops reading, and at last the peer, when it is too much. */
-  #track(size: number, work: Promise<unknown>) {
-    const { pauseAt, waitingToClose, waitingBytesToClose } = this.#hub.limits
-    this.#waiting += 1
-    this.#waitingBytes += size
-    if (this.#waiting > waitingToClose || this.#waitingBytes > waitingBytesToClose) {
-      this.close(CLOSE.TOO_FAST, TOO_FAST_RETRY_MS)
-    } else if (this.#waiting > pauseAt && !this.#isPaused) {
-      this.#isPaused = true
-      this.#socket.pause()
-    }
-    this.#guard(() => work.finally(() => this.#untrack(size)))
+  /** Resolves when every frame received so far is answered, but for appends. */
+  idle() {
+    return this.#work.idle()
   }
 
-  #untrack(size: number) {
-    this.#waiting -= 1
-    this.#waitingBytes -= size
-    if (!this.#isPaused || this.#waiting > this.#hub.limits.pauseAt / 2) return
-    this.#isPaused = false
-    this.#socket.resume()
-  }
-
-  /** Resolves when every frame received so far is answered. */
-  async idle() {
-    await this.#queue
-  }
-
-  /** The one catch of a connection: nothing runs outside it. */
-  #guard(work: () => unknown) {
-    try {
-      const result = work()
-      if (result instanceof Promise) result.catch((error) => this.#fail(error))
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
+  /** What nobody expected ends this connection, and no other. */
   #fail(error: unknown) {
     this.#hub.options.onFault(error)
     this.close(CLOSE.RESTART, UNAVAILABLE_RETRY_MS)
@@ -384,8 +357,12 @@ export class Connection implements Listener {
     if (this.isClosed) return
     if (this.queued > this.#hub.limits.slowBytes) return this.close(CLOSE.SLOW)
     this.#sentBytes += frame.size
-    // A room sends to all its listeners in one loop: what fails here is nobody else's matter.
-    this.#guard(() => this.#socket.send(frame))
+    try {
+      this.#socket.send(frame)
+    } catch (error) {
+      // A room sends to all its listeners in one loop: this is nobody else's matter.
+      this.#fail(error)
+    }
   }
 
   sendDroppable(frame: Frame) {
@@ -462,10 +439,12 @@ export class Connection implements Listener {
     const isHeard = code !== CLOSE.SLOW && code !== CLOSE.SILENT
     const bye = encodeFrame([encodeEvent({ type: 'bye', code, retryAfterMs })])
     this.gone()
-    this.#guard(() => {
+    try {
       if (isHeard) this.#socket.send(bye)
       this.#socket.close(code)
-    })
+    } catch (error) {
+      this.#hub.options.onFault(error)
+    }
   }
 
   /** The socket is closed, by whomever. Idempotent. */
@@ -478,20 +457,8 @@ export class Connection implements Listener {
   }
 }
 
-type Labels = Pick<ErrorEvent, 'of' | 'id' | 'room'>
-
-/** `renew` belongs to no room. */
 function roomOf(frame: ClientFrame) {
-  return 'room' in frame ? frame.room : ''
-}
-
-/** What tells the sender which frame an answer is about. */
-function labelsOf(frame: ClientFrame): Labels {
-  return {
-    of: frame.type,
-    ...('id' in frame && { id: frame.id }),
-    ...('room' in frame && { room: frame.room }),
-  }
+  return 'room' in frame ? frame.room : NO_ROOM
 }
 
 function contentOf(frame: AppendFrame): Content {

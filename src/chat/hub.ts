@@ -115,7 +115,8 @@ export class Hub {
     const known = this.#rooms.get(name)
     if (known) return known
     const { log, clock, limits } = this
-    const room = new Room({ name, head, isPrivate, log, clock, limits })
+    const { onFault } = this.options
+    const room = new Room({ name, head, isPrivate, log, clock, limits, onFault })
     this.#rooms.set(name, room)
     return room
   }

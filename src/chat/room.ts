@@ -25,6 +25,8 @@ export interface RoomOptions {
   log: Log
   clock: Clock
   limits: Limits
+  /** Gets what nobody expected, for the operator. */
+  onFault(error: unknown): void
 }
 
 export class Room {
@@ -218,7 +220,7 @@ export class Room {
    * listener reads; then it is live, in the same turn.
    */
   async #catchUp(seat: Seat) {
-    const { clock, limits } = this.#options
+    const { clock, limits, onFault } = this.#options
     while (!seat.isGone) {
       if (seat.cursor === this.#flushed) return void this.#live.add(seat)
       if (seat.listener.queued >= limits.catchUpBytes) {
@@ -227,7 +229,8 @@ export class Room {
       }
       try {
         await this.#takeStep(seat)
-      } catch {
+      } catch (error) {
+        onFault(error)
         await sleep(clock, RETRY_MS)
       }
     }

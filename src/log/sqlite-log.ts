@@ -76,11 +76,12 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     unreact: db.prepare(
       'DELETE FROM reactions WHERE room = ? AND target = ? AND emoji = ? AND author_id = ?',
     ),
-    // ?1 room, ?2 after, ?3 session, ?4 user
+    // ?1 room, ?2 after, ?3 session, ?4 user, ?5 now
     enter: db.prepare(
       `SELECT rooms.head, rooms.floor, rooms.private, members.user_id AS member,
          (SELECT id FROM messages WHERE room = ?1 AND seq = ?2) AS last_id,
-         EXISTS (SELECT 1 FROM sessions WHERE hash = ?3 AND user_id = ?4) AS signed_in
+         EXISTS (SELECT 1 FROM sessions WHERE hash = ?3 AND user_id = ?4
+           AND (expires_at IS NULL OR expires_at > ?5)) AS signed_in
        FROM (SELECT 1) LEFT JOIN rooms ON rooms.room = ?1
          LEFT JOIN members ON members.room = ?1 AND members.user_id = ?4`,
     ),
@@ -217,7 +218,8 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     },
 
     enter: async (room, user, session, after) => {
-      const found = sql.enter.get(room, after ?? null, session, user) as {
+      const now = clock.date().getTime()
+      const found = sql.enter.get(room, after ?? null, session, user, now) as {
         head: number | null
         floor: number | null
         private: number | null

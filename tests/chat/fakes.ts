@@ -66,7 +66,7 @@ export function openRoom(limits: Partial<Limits> = {}, log = new MemoryLog()) {
   const clock = new TestClock()
   const head = log.entries('lobby').length
   const room = new Room({
-    ...{ name: 'lobby', head, isPrivate: false, log, clock },
+    ...{ name: 'lobby', head, isPrivate: false, log, clock, onFault: () => {} },
     limits: { ...DEFAULT_LIMITS, ...limits },
   })
   const join = async (
