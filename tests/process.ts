@@ -1,4 +1,4 @@
-/** The real server as a process of its own, on the runtime that runs the test. */
+/** The real server as a process of its own, on the runtime that runs the test or on another. */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -8,9 +8,15 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const ARGUMENTS = process.versions.deno
-  ? ['run', '--allow-all', '--no-check', 'src/main.ts']
-  : ['--import', 'tsx', 'src/main.ts']
+const ON_NODE = ['--import', 'tsx', 'src/main.ts']
+const ON_DENO = [
+  'run',
+  '--allow-net',
+  '--allow-env',
+  '--allow-read',
+  '--allow-write',
+  'src/main.ts',
+]
 
 /** Longest wait for a process to start or to end. ms */
 const PATIENCE_MS = 15_000
@@ -20,14 +26,23 @@ export interface ServerProcess {
   readonly output: { stdout: string; stderr: string }
   /** The first line of stdout; fails when the process ends without one. */
   started(): Promise<string>
+  /** The address in that line. */
+  url(): Promise<string>
   /** Resolves with the code, or the signal, that ended it. */
   ended(): Promise<number | NodeJS.Signals | null>
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts `src/main.ts`; killed when the test is over, if it still runs. */
-export function startProcess(t: TestContext, env: Record<string, string>): ServerProcess {
-  const child = spawn(process.execPath, ARGUMENTS, {
+/**
+ * Starts `src/main.ts`; killed when the test is over, if it still runs.
+ * @param deno  the Deno to run it on; without one, the runtime that runs the test
+ */
+export function startProcess(
+  t: TestContext,
+  env: Record<string, string>,
+  deno = process.versions.deno ? process.execPath : null,
+): ServerProcess {
+  const child = spawn(deno ?? process.execPath, deno ? ON_DENO : ON_NODE, {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -53,9 +68,11 @@ export function startProcess(t: TestContext, env: Record<string, string>): Serve
     kill('SIGKILL')
     await end.promise
   })
+  const started = () => within(firstLine.promise, () => `the start\n${output.stderr}`)
   return {
     output,
-    started: () => within(firstLine.promise, () => `the start\n${output.stderr}`),
+    started,
+    url: async () => /http:\/\/[\w.:]+\d/.exec(await started())![0],
     ended: () => within(end.promise, () => `the end\n${output.stdout}${output.stderr}`),
     kill,
   }

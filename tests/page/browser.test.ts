@@ -1,15 +1,15 @@
 /** The page in a real Chromium, with at least two people wherever that can make a difference. */
 
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
+import { findDeno } from '../deno.js'
 import { newcomer, startServer, tempFolder } from '../helpers.ts'
+import { startProcess } from '../process.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const LIVELY = { MESSAGE_RATE: '10000', MESSAGE_BURST: '10000', SESSION_RATE: '10000' }
@@ -60,27 +60,13 @@ const bodies = ({ page }: Person) => page.locator('.message .body').allTextConte
 /** Waits until the page says so. */
 const until = ({ page }: Person, condition: () => boolean) => page.waitForFunction(condition)
 
-/** A server of its own process, which can be killed and started again where it was. */
-async function startProcess(t: TestContext, folder: string, port = 0): Promise<Running> {
-  const env = { ...process.env, ...LIVELY, ...FRAMES, PORT: String(port) }
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    env: { ...env, DATA_FILE: join(folder, 'hearth.db') },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const gone = once(child, 'exit')
-  t.after(() => child.kill('SIGKILL') && gone)
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  const url = /http:\/\/[\w.:]+\d/.exec(String(line))?.[0]
-  assert.ok(url, String(line))
-  return { child, gone, url, port: Number(new URL(url).port) }
-}
-
-interface Running {
-  child: ChildProcess
-  gone: Promise<unknown>
-  url: string
-  port: number
-}
+/** What a server as a process of its own is started with. */
+const settings = (folder: string, port = 0) => ({
+  ...LIVELY,
+  ...FRAMES,
+  PORT: String(port),
+  DATA_FILE: join(folder, 'hearth.db'),
+})
 
 test('two people talk, see each other, and see who is typing', async (t) => {
   const { url } = await startServer(t)
@@ -132,25 +118,26 @@ test('changes by others are shown: edits, reactions, replies, deletes', async (t
   assert.equal(await ada.page.locator('.reactions').count(), 0)
 })
 
-test('the server is killed between two messages: nothing lost, nothing doubled', async (t) => {
+async function surviveKill(t: TestContext, deno: string | null) {
   const folder = tempFolder(t)
-  const first = await startProcess(t, folder)
+  const first = startProcess(t, settings(folder), deno)
+  const url = await first.url()
   const browser = await launchBrowser(t)
-  const ada = await enter(browser, first.url, 'Ada')
-  const grace = await enter(browser, first.url, 'Grace')
+  const ada = await enter(browser, url, 'Ada')
+  const grace = await enter(browser, url, 'Grace')
   await say(ada, 'one')
   await acknowledged(grace, 'one')
   await say(ada, 'two')
-  first.child.kill('SIGKILL')
-  await first.gone
+  first.kill('SIGKILL')
+  await first.ended()
   await ada.page.getByText('Reconnecting…').waitFor()
   await say(ada, 'three')
   await say(grace, 'four')
   assert.equal(await message(ada, 'three').getAttribute('class'), 'message own pending')
   await grace.page.reload().catch(() => {})
 
-  await startProcess(t, folder, first.port)
-  await grace.page.goto(`${first.url}/r/lobby`)
+  await startProcess(t, settings(folder, Number(new URL(url).port)), deno).started()
+  await grace.page.goto(`${url}/r/lobby`)
   for (const text of ['two', 'three', 'four']) {
     await acknowledged(ada, text)
     await acknowledged(grace, text)
@@ -162,18 +149,26 @@ test('the server is killed between two messages: nothing lost, nothing doubled',
   assert.deepEqual(await bodies(grace), said)
   assert.equal(await ada.page.evaluate(() => localStorage.length), 0)
   assert.deepEqual([...ada.complaints, ...grace.complaints], [])
+}
+
+test('Node is killed between two messages: nothing lost, nothing doubled', (t) =>
+  surviveKill(t, null))
+
+test('Deno is killed between two messages: nothing lost, nothing doubled', async (t) => {
+  const deno = findDeno()
+  if (!deno) return t.skip('SKIPPED: there is no Deno to run the server on')
+  await surviveKill(t, deno)
 })
 
 test('a server that hangs is left when the network comes back, and found again', async (t) => {
-  const server = await startProcess(t, tempFolder(t))
+  const server = startProcess(t, settings(tempFolder(t)))
   const browser = await launchBrowser(t)
-  const ada = await enter(browser, server.url, 'Ada')
-  server.child.kill('SIGSTOP')
-  t.after(() => server.child.kill('SIGCONT'))
+  const ada = await enter(browser, await server.url(), 'Ada')
+  server.kill('SIGSTOP')
   await ada.page.evaluate(() => window.dispatchEvent(new Event('online')))
   await ada.page.getByText('Reconnecting…').waitFor()
   await say(ada, 'written meanwhile')
-  server.child.kill('SIGCONT')
+  server.kill('SIGCONT')
   await acknowledged(ada, 'written meanwhile')
 })
 
@@ -291,10 +286,9 @@ test('two tabs of one person do not disturb each other, and are signed out toget
 })
 
 test('a server that is not there yet is waited for', async (t) => {
-  const folder = tempFolder(t)
-  const server = await startProcess(t, folder)
+  const { url } = await startServer(t)
   const browser = await launchBrowser(t)
-  const ada = await enter(browser, server.url, 'Ada')
+  const ada = await enter(browser, url, 'Ada')
   // The page itself comes from a cache or a proxy; the server behind it does not answer.
   await ada.page.route('**/api/session', (route) => route.abort())
   await ada.page.reload()
