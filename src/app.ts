@@ -56,7 +56,8 @@ export function createApp(services: Services): Hono<HearthEnv> {
     await next()
     c.header('Cache-Control', 'no-store')
   })
-  app.use(
+  // Nothing else reads a body; and Deno warns of a middleware that wraps a request without one.
+  app.post(
     '/api/*',
     bodyLimit({
       maxSize: BODY_BYTES,
