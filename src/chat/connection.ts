@@ -1,4 +1,7 @@
-/** One socket: what comes in, in order; what goes out, within bounds; when it is over. */
+/**
+ * One socket: what comes in, in order; what goes out, within bounds; when it is over.
+ * A long file, as every frame has its handler here: `#handle` is the table of contents.
+ */
 
 import { Buffer } from 'node:buffer'
 import * as protocol from '../../static/protocol.js'
