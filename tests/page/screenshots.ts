@@ -19,8 +19,10 @@ const t = { after: (close: () => unknown) => void closers.unshift(close) } as Te
 
 const { url } = await startServer(t, { env: LIVELY })
 const browser = await launchBrowser(t)
-await holdTalk()
-const rosa = await enter(browser, 'Rosa', { viewport: WIDTHS.desktop, colorScheme: 'light' })
+const margaret = await holdTalk()
+const rosa = await open(browser, { viewport: WIDTHS.desktop, colorScheme: 'light' })
+await comeIn(rosa, 'Rosa')
+await takePart(rosa, margaret)
 await rosa.screenshot({ path: 'docs/page.png' })
 if (folder) await takeAll(folder)
 for (const close of closers) await close()
@@ -43,8 +45,8 @@ async function takeAll(folder: string) {
   }
 }
 
-/** Four people, some of whom come back to what they said. */
-async function holdTalk() {
+/** Four people, some of whom come back to what they said. @returns the last of them */
+async function holdTalk(): Promise<Client> {
   const names = ['Ada', 'Grace', 'Linus', 'Margaret']
   const [ada, grace, linus, margaret] = (await Promise.all(
     names.map(async (name) => {
@@ -71,6 +73,7 @@ async function holdTalk() {
   const slip = await grace.say('lobby', 'I bring the wod.')
   await change(grace, { type: 'edit', target: slip.seq, body: 'I bring the wood.' })
   await ada.say('lobby', 'And I bring the tea. See you at the hearth.')
+  return margaret
 }
 
 async function open(browser: Browser, options: BrowserContextOptions): Promise<Page> {
@@ -88,8 +91,15 @@ async function comeIn(page: Page, name: string) {
   await page.locator('#people-list', { hasText: name }).waitFor({ state: 'attached' })
 }
 
-async function enter(browser: Browser, name: string, options: BrowserContextOptions) {
-  const page = await open(browser, options)
-  await comeIn(page, name)
-  return page
+/** One who has said something, and has something to read elsewhere. */
+async function takePart(page: Page, other: Client) {
+  await page.getByLabel('Enter or start a room').fill('garden')
+  await page.keyboard.press('Enter')
+  await page.getByText('It is quiet here').waitFor()
+  await page.getByRole('link', { name: 'lobby' }).click()
+  await page.getByLabel('write message').fill('Then I light the fire at half past three.')
+  await page.keyboard.press('Enter')
+  await page.locator('.message.own:not(.pending)').waitFor()
+  await other.say('garden', 'The tulips are in.')
+  await page.locator('#room-list .badge').waitFor()
 }
