@@ -2,7 +2,7 @@
 
 import type { Context, Handler } from 'hono'
 import { runtime } from '#runtime'
-import { PROTOCOL } from '../../static/protocol.js'
+import { CLOSE, PROTOCOL } from '../../static/protocol.js'
 import { Connection, type Identity } from '../chat/connection.ts'
 import type { ErrorCode } from '../protocol.ts'
 import { isOwnOrigin } from './auth.ts'
@@ -62,7 +62,10 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     const leave = () => {
       for (const giveBack of leaves) giveBack()
     }
-    const identity = await redeem(ticket, address)
+    const identity = await redeem(ticket, address).catch((error) => {
+      leave()
+      throw error
+    })
     if (!identity) {
       leave()
       return refuseUpgrade(c, 'unauthorized')
@@ -85,6 +88,7 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
           redeem: (fresh) => redeem(fresh, address),
           onGone: leave,
         })
+        if (hub.isDraining) connection.close(CLOSE.RESTART, OVERLOAD_RETRY_MS)
       },
       onMessage: ({ data }) => connection?.receive(data),
       onClose: () => connection?.gone(),
