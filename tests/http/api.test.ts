@@ -196,3 +196,23 @@ test('what goes wrong inside is told to the operator, and to nobody else', async
   await assertProblem(response, 503, 'unavailable')
   assert.equal(faults.length, 1)
 })
+
+test('a handshake that fails inside gives its place back', async (t) => {
+  const tickets = {
+    issue: () => Promise.reject(new Error('not asked')),
+    redeem: () => Promise.reject(new Error('the database is gone')),
+  }
+  const { get, faults } = openApp(t, { tickets, limits: { connectionsPerIp: 2, connections: 2 } })
+  for (const _ of [1, 2, 3, 4]) {
+    const response = await get('/ws', {
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      'sec-websocket-protocol': `hearth.v1, ticket.${'a'.repeat(43)}`,
+    })
+    await assertProblem(response, 503, 'unavailable')
+    // The fourth too fails in the database, not for want of a place.
+    assert.equal(response.headers.get('retry-after'), null)
+  }
+  assert.equal(faults.length, 4)
+})
