@@ -34,12 +34,10 @@ export function createSqliteAccounts(
     hashes: db.prepare('SELECT hash FROM sessions WHERE user_id = ?'),
     endOne: db.prepare('DELETE FROM sessions WHERE hash = ?'),
     endAll: db.prepare('DELETE FROM sessions WHERE user_id = ?'),
-    endOver: db.prepare('DELETE FROM sessions WHERE seen_at <= ? OR expires_at <= ?'),
-    freeName: db.prepare(
-      `UPDATE users SET name_key = NULL WHERE kind = 'guest' AND name_key = ?
-         AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id)`,
+    endOver: db.prepare(
+      'DELETE FROM sessions WHERE user_id = ? AND (seen_at <= ? OR expires_at <= ?)',
     ),
-    freeNameOf: db.prepare(
+    freeName: db.prepare(
       `UPDATE users SET name_key = NULL WHERE kind = 'guest' AND id = ?
          AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id)`,
     ),
@@ -57,12 +55,18 @@ export function createSqliteAccounts(
     return find(hash)
   }
 
+  /** Who owns a name; a guest whose sessions are all over has lost it. */
+  const ownerOf = (key: string) => {
+    const owner = sql.owner.get(key) as { id: string; kind: string } | undefined
+    if (!owner) return undefined
+    sql.endOver.run(owner.id, now() - idleSessionMs, now())
+    return sql.freeName.run(owner.id).changes > 0 ? undefined : owner
+  }
+
   /** Signs in the owner of a name; a free name gets a new one, a foreign one is refused. */
   const claim = (name: string, key: string, hash: string, kind: 'guest' | 'admin') =>
     transaction(db, () => {
-      sql.endOver.run(now() - idleSessionMs, now())
-      sql.freeName.run(key)
-      const owner = sql.owner.get(key) as { id: string; kind: string } | undefined
+      const owner = ownerOf(key)
       if (owner && (kind === 'guest' || owner.kind !== 'admin')) return null
       const id = owner?.id ?? crypto.randomUUID()
       if (!owner) sql.addUser.run(id, name, key, kind)
@@ -94,7 +98,7 @@ export function createSqliteAccounts(
           : [hash]
         if (all) sql.endAll.run(user.id)
         else sql.endOne.run(hash)
-        sql.freeNameOf.run(user.id)
+        sql.freeName.run(user.id)
         return hashes
       }),
   }
