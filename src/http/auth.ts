@@ -44,7 +44,7 @@ export function isOwnOrigin(c: Context, { origins }: Services): boolean {
   return origins().includes(c.req.header('origin') ?? '')
 }
 
-export function bearerToken(c: Context): string | undefined {
+function bearerToken(c: Context): string | undefined {
   return /^Bearer ([\w-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
 }
 

@@ -8,7 +8,6 @@ import type { Tickets } from '../auth/tickets.ts'
 import type { Hub } from '../chat/hub.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
-import { TokenBucket } from '../limits.ts'
 
 export interface Services {
   config: Config
@@ -37,23 +36,4 @@ export function addressOf(c: Context, { trustProxy }: Config): string {
 /** Whether every way in is https: then cookies, HSTS and the like may say so. */
 export function isSecure({ origins }: Services): boolean {
   return origins().every((origin) => origin.startsWith('https:'))
-}
-
-/** One bucket per key, `perMinute` tokens; full ones are forgotten. */
-export function createRateLimit(perMinute: number, clock: Clock) {
-  const buckets = new Map<string, TokenBucket>()
-  let sweptAt = clock.now()
-  const sweep = (now: number) => {
-    if (now - sweptAt < 60_000) return
-    sweptAt = now
-    for (const [key, bucket] of buckets) if (bucket.isFull(now)) buckets.delete(key)
-  }
-  /** @returns 0, or how many ms until the next one is free */
-  return (key: string): number => {
-    const now = clock.now()
-    sweep(now)
-    const bucket = buckets.get(key) ?? new TokenBucket(perMinute / 60, perMinute, now)
-    buckets.set(key, bucket)
-    return bucket.take(now)
-  }
 }

@@ -1,15 +1,16 @@
 /** `/api/session` and `/api/ticket`: signing in, other devices, signing out, and the way to /ws. */
 
 import { Hono } from 'hono'
+import type * as v from 'valibot'
 import { NewSession } from '../../static/protocol.js'
 import type { Session } from '../auth/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
+import type { ErrorCode } from '../protocol.ts'
 import { clearCookie, signedIn, writeCookie } from './auth.ts'
 import { problem, readBody } from './problem.ts'
-import { addressOf, createRateLimit, type HearthEnv, type Services } from './services.ts'
-import type { ErrorCode } from '../protocol.ts'
-import type * as v from 'valibot'
+import { rateLimit } from './rate-limit.ts'
+import { addressOf, type HearthEnv, type Services } from './services.ts'
 
 /** Tickets per connection that a user may hold open, and minute: one for each try to come back. */
 const TICKETS_PER_CONNECTION = 10
@@ -19,14 +20,13 @@ type SignIn = { session: Session; refusal?: undefined } | { refusal: ErrorCode; 
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
   const { accounts, clock, config, hub, links, tickets } = services
   const { limits } = config
-  const sessionRate = createRateLimit(limits.sessionsPerMinute, clock)
-  const ticketRate = createRateLimit(limits.connectionsPerUser * TICKETS_PER_CONNECTION, clock)
+  const sessionRate = rateLimit(limits.sessionsPerMinute, clock, (c) => addressOf(c, config))
+  const ticketsPerMinute = limits.connectionsPerUser * TICKETS_PER_CONNECTION
+  const ticketRate = rateLimit(ticketsPerMinute, clock, (c) => c.var.session.user.id)
   const onlySignedIn = signedIn(services)
   const routes = new Hono<HearthEnv>()
 
-  routes.post('/session', async (c) => {
-    const retryAfterMs = sessionRate(addressOf(c, config))
-    if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
+  routes.post('/session', sessionRate, async (c) => {
     const { body, refusal } = await readBody(c, NewSession)
     if (refusal) return refusal
     const token = newSecret()
@@ -49,18 +49,14 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
     return c.body(null, 204)
   })
 
-  routes.post('/session/link', onlySignedIn, async (c) => {
+  routes.post('/session/link', onlySignedIn, ticketRate, async (c) => {
     const { user, hash } = c.var.session
-    const retryAfterMs = ticketRate(user.id)
-    if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
     const { ticket, expiresAt } = await links.issue({ user: user.id, session: hash, address: null })
     return c.json({ link: ticket, expiresAt }, 201)
   })
 
-  routes.post('/ticket', onlySignedIn, async (c) => {
+  routes.post('/ticket', onlySignedIn, ticketRate, async (c) => {
     const { user, hash } = c.var.session
-    const retryAfterMs = ticketRate(user.id)
-    if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
     const address = config.ticketBindIp ? addressOf(c, config) : null
     return c.json(await tickets.issue({ user: user.id, session: hash, address }), 201)
   })
