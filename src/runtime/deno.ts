@@ -1,5 +1,6 @@
 /** Deno: `Deno.serve` with Hono's adapter, and the built-in `node:sqlite`, which needs no FFI. */
 
+import { Buffer } from 'node:buffer'
 import { DatabaseSync } from 'node:sqlite'
 import { upgradeWebSocket } from 'hono/deno'
 import type { Context } from 'hono'
@@ -12,14 +13,10 @@ import { AddressInUse, type Runtime } from './runtime.ts'
  */
 const IDLE_TIMEOUT = 240
 
-const encoder = new TextEncoder()
-
 /** Sockets that were told to close and have not heard back. */
 const closing = new Set<WebSocket>()
 
 export const runtime: Runtime = {
-  name: `deno ${Deno.version.deno}`,
-
   serve: async (app, options) => {
     try {
       const server = Deno.serve(
@@ -69,7 +66,7 @@ export const runtime: Runtime = {
     }
   },
 
-  encode: (text) => ({ data: text, size: byteLength(text) }),
+  encode: (text) => ({ data: text, size: Buffer.byteLength(text) }),
 
   openSqlite: (file) => {
     const db = new DatabaseSync(file)
@@ -127,11 +124,6 @@ function breakOff(response: Response): Response {
 
 function isHandshake(request: Request) {
   return request.headers.get('upgrade')?.toLowerCase() === 'websocket'
-}
-
-/** UTF-8 length; counted only where the text is not plain ASCII, as `encode` runs per flush. */
-function byteLength(text: string) {
-  return encoder.encode(text).length
 }
 
 /**

@@ -15,8 +15,6 @@ const MAX_FRAGMENTS = 64
 const MAX_BUFFERED_CHUNKS = 1_024
 
 export const runtime: Runtime = {
-  name: `node ${process.versions.node}`,
-
   serve: (app, options) => {
     const server = createAdaptorServer({
       fetch: app.fetch,
@@ -44,12 +42,7 @@ export const runtime: Runtime = {
     })
   },
 
-  upgradeWebSocket: (c, _protocol, events) =>
-    upgradeWebSocket(c, events, {
-      onError: (error) => {
-        throw error
-      },
-    }),
+  upgradeWebSocket: (c, _protocol, events) => upgradeWebSocket(c, events),
 
   requestMethod: (c) => bindings(c).incoming?.method ?? c.req.method,
   remoteAddress: (c) => bindings(c).incoming?.socket.remoteAddress ?? '',

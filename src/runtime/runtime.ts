@@ -4,8 +4,6 @@ import type { Context, Env, Hono } from 'hono'
 import type { WSContext, WSEvents } from 'hono/ws'
 
 export interface Runtime {
-  /** For the log: `node 20.20.2`, `deno 2.9.6`. */
-  readonly name: string
   /**
    * Listens, and resolves once it does.
    * @throws {AddressInUse} when the port is taken; whatever the system says otherwise
