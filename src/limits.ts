@@ -18,6 +18,8 @@ export const DEFAULT_LIMITS = {
   flushMs: 16,
   /** How long a hole may stay before it is read from the log. ms */
   repairMs: 100,
+  /** After a log that did not answer, the next try: ours, and what clients are told. ms */
+  logRetryMs: 1_000,
   /** Handshake, head of a request. ms */
   handshakeMs: 10_000,
   /** From our close to the end of the socket. ms */

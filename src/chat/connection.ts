@@ -28,8 +28,6 @@ import type { Listener, Seat } from './seat.ts'
 import { Work } from './work.ts'
 
 const { CLOSE } = protocol
-/** When the log cannot be asked: time enough for it to come back. ms */
-const UNAVAILABLE_RETRY_MS = 1_000
 /** After a close for too many frames. ms */
 const TOO_FAST_RETRY_MS = 5_000
 /** ± 10 %, so that those who came together are not pinged together. */
@@ -142,7 +140,7 @@ export class Connection implements Listener {
     if (retryAfterMs > 0) return this.#refuseForRate(refusal ?? labelsOf(frame), retryAfterMs)
     if (refusal) return this.#refuseInvalid(refusal)
     if (this.#hub.isDraining) {
-      return this.#refuse(frame, 'unavailable', 'the server restarts', UNAVAILABLE_RETRY_MS)
+      return this.#refuse(frame, 'unavailable', 'the server restarts', this.#hub.limits.logRetryMs)
     }
     this.#dispatch(frame, size)
   }
@@ -304,7 +302,7 @@ export class Connection implements Listener {
       await this.#handle(frame, size)
     } catch (error) {
       if (!(error instanceof LogUnavailable)) throw error
-      this.#refuse(frame, 'unavailable', 'the log does not answer', UNAVAILABLE_RETRY_MS)
+      this.#refuse(frame, 'unavailable', 'the log does not answer', this.#hub.limits.logRetryMs)
     }
   }
 
@@ -316,7 +314,7 @@ export class Connection implements Listener {
   /** What nobody expected ends this connection, and no other. */
   #fail(error: unknown) {
     this.#hub.options.onFault(error)
-    this.close(CLOSE.RESTART, UNAVAILABLE_RETRY_MS)
+    this.close(CLOSE.RESTART, this.#hub.limits.logRetryMs)
   }
 
   /* ------------------------------------------------------------------ refusals */

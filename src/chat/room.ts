@@ -1,21 +1,17 @@
 /** A room on this node: its order, its newest entries, its seats, and the one delivery loop. */
 
-import { Buffer } from 'node:buffer'
 import { runtime } from '#runtime'
 import { RESUME_LIMIT } from '../../static/protocol.js'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { Entrance, Log } from '../log/log.ts'
-import { encodeEntry, encodeEvent, type Entry, type FrameOf, type Page } from '../protocol.ts'
+import { encodeEvent, type Entry, type FrameOf, type Page } from '../protocol.ts'
 import type { Frame } from '../runtime/runtime.ts'
 import { fitPage } from './page.ts'
 import { Presence } from './presence.ts'
 import { Seat, type Listener } from './seat.ts'
 import { Sequencer } from './sequencer.ts'
-import { Tail, type Step } from './tail.ts'
-
-/** After a failed read of the log, the next try of a reader that is catching up. ms */
-const RETRY_MS = 1_000
+import { encode, fitStep, Tail, type Step } from './tail.ts'
 
 export interface RoomOptions {
   name: string
@@ -231,7 +227,7 @@ export class Room {
         await this.#takeStep(seat)
       } catch (error) {
         onFault(error)
-        await sleep(clock, RETRY_MS)
+        await sleep(clock, limits.logRetryMs)
       }
     }
   }
@@ -248,16 +244,9 @@ export class Room {
     const { log, name, limits } = this.#options
     await seat.listener.mayRead()
     const entries = await log.after(name, seat.cursor, limits.stepEntries)
-    const texts: string[] = []
-    let bytes = 0
-    for (const entry of entries) {
-      const json = encodeEntry(entry)
-      bytes += Buffer.byteLength(json)
-      if (entry.seq > this.#flushed || (texts.length > 0 && bytes > limits.stepBytes)) break
-      texts.push(json)
-    }
-    if (texts.length === 0) throw new Error(`${name} has no entry after ${seat.cursor}`)
-    return { texts, last: seat.cursor + texts.length }
+    const step = fitStep(entries.map(encode), this.#flushed, limits.stepBytes)
+    if (!step) throw new Error(`${name} has no entry after ${seat.cursor}`)
+    return step
   }
 
   /** For a reader that fell too far behind while it was catching up. */

@@ -7,8 +7,6 @@ import type { Entry } from '../protocol.ts'
 
 /** More held entries than this are dropped: the log still has them. */
 const MOST_HELD = 1_024
-/** After a failed read of the log, the next try. ms */
-const RETRY_MS = 1_000
 
 export interface SequencerOptions {
   room: string
@@ -16,7 +14,7 @@ export interface SequencerOptions {
   head: number
   log: Log
   clock: Clock
-  limits: Pick<Limits, 'repairMs' | 'stepEntries'>
+  limits: Pick<Limits, 'repairMs' | 'logRetryMs' | 'stepEntries'>
   /** Gets every entry once, each `seq` one above the last. */
   onLive(entry: Entry): void
   /** Called when a read of the log has made entries live. */
@@ -107,7 +105,7 @@ export class Sequencer {
       if (entries.length > 0) this.#options.onRepaired()
       if (entries.length === limits.stepEntries) pause = 0
     } catch {
-      pause = RETRY_MS
+      pause = limits.logRetryMs
     }
     this.#isReading = false
     if (this.#known > this.head) this.#repairIn(pause)

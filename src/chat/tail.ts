@@ -4,15 +4,21 @@ import { Buffer } from 'node:buffer'
 import type { Limits } from '../limits.ts'
 import { encodeEntry, type Entry } from '../protocol.ts'
 
-interface TailEntry {
+/** An entry as it goes out. */
+interface Encoded {
   readonly seq: number
-  readonly id: string
-  /** The message that an edit is of. */
-  readonly edits: number | undefined
   json: string
   /** UTF-8 length of `json`. */
   size: number
 }
+
+interface TailEntry extends Encoded {
+  readonly id: string
+  /** The message that an edit is of. */
+  readonly edits: number | undefined
+}
+
+type TailLimits = Pick<Limits, 'tailEntries' | 'tailBytes' | 'stepEntries' | 'stepBytes'>
 
 /** One frame's worth of entries. */
 export interface Step {
@@ -26,19 +32,18 @@ export class Tail {
   #entries: TailEntry[] = []
   /** UTF-8 length of all texts together. */
   bytes = 0
-  readonly #limits: Pick<Limits, 'tailEntries' | 'tailBytes' | 'stepEntries' | 'stepBytes'>
+  readonly #limits: TailLimits
 
-  constructor(limits: Pick<Limits, 'tailEntries' | 'tailBytes' | 'stepEntries' | 'stepBytes'>) {
+  constructor(limits: TailLimits) {
     this.#limits = limits
   }
 
   /** Adds the entry after the last one, and does to those before it what it says. */
   push(entry: Entry) {
-    const json = encodeEntry(entry)
     const edits = entry.kind === 'edit' ? entry.target : undefined
-    const size = Buffer.byteLength(json)
-    this.#entries.push({ seq: entry.seq, id: entry.id, edits, json, size })
-    this.bytes += size
+    const encoded = encode(entry)
+    this.#entries.push({ ...encoded, id: entry.id, edits })
+    this.bytes += encoded.size
     if (entry.kind === 'delete') this.#erase(entry.target)
   }
 
@@ -53,17 +58,9 @@ export class Tail {
    */
   step(seq: number, until: number): Step | null {
     const start = this.#indexOf(seq + 1)
-    if (start < 0 || start >= this.#entries.length) return null
-    const texts: string[] = []
-    let bytes = 0
-    for (let index = start; index < this.#entries.length; index += 1) {
-      const { seq: current, json, size } = this.#entries[index]!
-      bytes += size
-      if (current > until || texts.length === this.#limits.stepEntries) break
-      if (texts.length > 0 && bytes > this.#limits.stepBytes) break
-      texts.push(json)
-    }
-    return { texts, last: seq + texts.length }
+    if (start < 0) return null
+    const { stepEntries, stepBytes } = this.#limits
+    return fitStep(this.#entries.slice(start, start + stepEntries), until, stepBytes)
   }
 
   /** The id at `seq`; undefined when that entry is not held. */
@@ -99,4 +96,26 @@ export class Tail {
       this.bytes += entry.size
     }
   }
+}
+
+export function encode(entry: Entry): Encoded {
+  const json = encodeEntry(entry)
+  return { seq: entry.seq, json, size: Buffer.byteLength(json) }
+}
+
+/**
+ * As many of the entries up to `until` as fit `bytes`, and at least one.
+ * @returns null when there is none
+ */
+export function fitStep(entries: readonly Encoded[], until: number, bytes: number): Step | null {
+  const texts: string[] = []
+  let left = bytes
+  let last = 0
+  for (const { seq, json, size } of entries) {
+    left -= size
+    if (seq > until || (left < 0 && texts.length > 0)) break
+    texts.push(json)
+    last = seq
+  }
+  return texts.length > 0 ? { texts, last } : null
 }

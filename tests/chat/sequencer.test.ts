@@ -20,7 +20,7 @@ function setUp(count: number, head = 0, stepEntries = 100) {
   let repairs = 0
   const sequencer = new Sequencer({
     ...{ room: 'lobby', head, log, clock },
-    limits: { repairMs: REPAIR_MS, stepEntries },
+    limits: { repairMs: REPAIR_MS, logRetryMs: 1_000, stepEntries },
     onLive: (entry) => live.push(entry.seq),
     onRepaired: () => (repairs += 1),
   })
