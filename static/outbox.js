@@ -24,6 +24,8 @@ const RETRY_MS = 1_000
 /** An entry that closed the socket this often is not sent again by itself. */
 const STRIKES = 2
 const TRY_AGAIN = new Set(['unavailable', 'rate_limited', 'too_many'])
+/** How many ids of entries that are done with are remembered. */
+const DONE = 1_000
 // The connection or the room comes back, and with it the next try.
 const COMES_BACK = new Set(['unauthorized', 'not_joined'])
 
@@ -40,6 +42,8 @@ export class Outbox {
   #parcels = new Map()
   /** By room, what waits for its answer or its next try. @type {Map<string, Flight>} */
   #flights = new Map()
+  /** Of entries that are done with. Another tab's may be heard of here before its key is seen. */
+  #done = new Set()
 
   /** @typedef {{ id: string, callOff: () => void }} Flight */
 
@@ -57,7 +61,8 @@ export class Outbox {
       .filter((key) => key.startsWith(`outbox.${user}.`))
       .flatMap((key) => readParcel(storage.getItem(key)))
     parcels.sort((a, b) => a.at - b.at)
-    this.#parcels = new Map(parcels.map((parcel) => [parcel.frame.id, parcel]))
+    const waiting = parcels.filter(({ frame }) => !this.#done.has(frame.id))
+    this.#parcels = new Map(waiting.map((parcel) => [parcel.frame.id, parcel]))
     for (const [room, { id }] of [...this.#flights]) {
       if (!this.#parcels.has(id)) this.#release(room, id)
     }
@@ -120,6 +125,9 @@ export class Outbox {
 
   /** It is in the log, or nobody wants it any more. @param {string} id */
   remove(id) {
+    this.#done.add(id)
+    const [oldest] = this.#done
+    if (this.#done.size > DONE) this.#done.delete(oldest)
     const parcel = this.#parcels.get(id)
     if (!parcel) return
     this.#parcels.delete(id)

@@ -21,6 +21,8 @@ const ON_DENO = 'test --allow-all --no-check --parallel'
 const PASSED = /^ℹ pass (\d+)$|^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) step)?/gm
 const FAILED = /^ℹ (?:fail|cancelled) (\d+)$|^(?:ok|FAILED) .* \| (\d+) failed(?: \((\d+) step)?/gm
 const SKIPPED = /^ℹ (?:skipped|todo) (\d+)$|^(?:ok|FAILED) .* \| (\d+) ignored(?: \((\d+) step)?/gm
+/** Where Node's and Deno's report of the failures begins. */
+const FAILURES = /^✖ failing tests:|^ ERRORS /m
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const deadline = Date.now() + SUITE_MINUTES * 60_000
@@ -33,6 +35,8 @@ const files = readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf
   .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
   .sort()
 const total = { passed: 0, failed: 0, skipped: 0 }
+/** What each runner said of its failures, to be said again at the end. @type {string[]} */
+const failures = []
 
 /** @param {string} file */
 const drivesBrowser = (file) =>
@@ -76,6 +80,8 @@ async function run(name, command, argv) {
   clearTimeout(timer)
   const [passed, failed, skipped] = [sum(text, PASSED), sum(text, FAILED), sum(text, SKIPPED)]
   const fine = code === 0 && passed + skipped > 0
+  const report = text.search(FAILURES)
+  if (!fine && report >= 0) failures.push(text.slice(report))
   total.passed += passed
   total.failed += fine ? failed : Math.max(failed, 1)
   total.skipped += skipped
@@ -104,5 +110,6 @@ if (files.length === 0) {
   if (!args.includes('--deno')) await run(name, process.execPath, argv)
   if (!args.includes('--node')) await runOnDeno()
 }
+for (const report of failures) console.log(`\n# Failed\n\n${report}`)
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exitCode = total.failed > 0 ? 1 : 0

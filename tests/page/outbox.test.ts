@@ -121,6 +121,19 @@ test('what another tab has sent is not sent again', () => {
   assert.deepEqual(here.sent, [])
 })
 
+test('a key that comes after its entry was heard of does not bring it back', () => {
+  const storage = createMemoryStore()
+  const here = setUp(storage)
+  const there = setUp(storage)
+  here.outbox.remove(idOf(1))
+  there.say(1)
+  here.outbox.reload()
+  assert.deepEqual(here.outbox.of('lobby'), [])
+  there.say(2)
+  here.outbox.reload()
+  assert.equal(here.outbox.of('lobby').length, 1)
+})
+
 test('ids are random lower-case UUIDs of version 4', () => {
   const ids = Array.from({ length: 100 }, newId)
   const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
