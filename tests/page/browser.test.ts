@@ -232,7 +232,7 @@ test('rooms: in the address, with unread counts that follow reading', async (t) 
   await until(ada, () => document.getElementById('room-title')?.textContent === 'tea-house')
   await ada.page.getByRole('button', { name: 'Leave this room' }).click()
   await until(ada, () => location.pathname === '/r/garden')
-  assert.equal(await ada.page.getByRole('link', { name: 'tea-house' }).count(), 0)
+  await ada.page.getByRole('link', { name: 'tea-house' }).waitFor({ state: 'detached' })
   assert.deepEqual(ada.complaints, [])
 })
 
