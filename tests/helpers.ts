@@ -12,6 +12,7 @@ import type { Clock } from '../src/clock.ts'
 import { readConfig, type Config } from '../src/config.ts'
 import { startHearth, type Hearth } from '../src/hearth.ts'
 import type { Limits } from '../src/limits.ts'
+import type { Log } from '../src/log/log.ts'
 import type { ClientFrame, EventOf, ServerEvent } from '../src/protocol.ts'
 
 /** Longest wait for anything that should come at once. ms */
@@ -105,6 +106,18 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   const hearth = await startHearth(testConfig(options), options.clock)
   t.after(() => hearth.close())
   return hearth
+}
+
+/** Keeps whatever is appended from now on waiting. @returns lets it, and all that follows, go on */
+export function holdAppends(log: Log): () => void {
+  const { append } = log
+  let release = () => {}
+  const released = new Promise<void>((resolve) => (release = resolve))
+  log.append = async (drafts) => {
+    await released
+    return append(drafts)
+  }
+  return release
 }
 
 /** An empty folder, gone when the test is over. */

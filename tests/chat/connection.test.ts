@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LogUnavailable } from '../../src/log/log.ts'
+import { holdAppends } from '../helpers.ts'
 import { ann, bob, nthUser, userId } from '../log/drafts.ts'
 import { MemoryLog } from '../log/model.ts'
 import { NO_RATES, openHub } from './fakes.ts'
@@ -47,12 +48,7 @@ test('nothing is told before it is stored', async (t) => {
   const { connect } = openHub(t, { log })
   const a = connect(ann)
   await a.join()
-  const { append } = log
-  let commit = () => {}
-  log.append = async (drafts) => {
-    await new Promise<void>((resolve) => (commit = resolve))
-    return append(drafts)
-  }
+  const commit = holdAppends(log)
   await a.ask(say())
   assert.deepEqual(a.all('message'), [])
   commit()

@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test'
 import {
   connect,
   GENEROUS,
+  holdAppends,
   newcomer,
   startServer,
   TestClock,
@@ -157,13 +158,7 @@ test('who slows down is not closed', async (t) => {
 
 test('too many uncommitted frames close 4029', async (t) => {
   const { url, hub } = await stillServer(t, { ...GENEROUS, waitingToClose: 50 })
-  const { append } = hub.log
-  let release = () => {}
-  const released = new Promise<void>((resolve) => (release = resolve))
-  hub.log.append = async (drafts) => {
-    await released
-    return append(drafts)
-  }
+  const release = holdAppends(hub.log)
   const ann = await newcomer(t, url, 'Ann')
   await ann.join('lobby')
   sendAll(ann, 51, say)

@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test'
 import {
   connect,
   GENEROUS,
+  holdAppends,
   newcomer,
   newTicket,
   startServer,
@@ -83,13 +84,7 @@ test('while draining nothing new begins, and everything gets an answer', async (
   const ann = await newcomer(t, url, 'Ann')
   await ann.join('lobby')
   const ticket = await newTicket(url, ann.account.token)
-  const { append } = hub.log
-  let release = () => {}
-  const released = new Promise<void>((resolve) => (release = resolve))
-  hub.log.append = async (drafts) => {
-    await released
-    return append(drafts)
-  }
+  const release = holdAppends(hub.log)
   const [first] = saySome(ann, 1)
   await ann.settle()
   const closing = close()
