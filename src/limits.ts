@@ -20,6 +20,27 @@ export const DEFAULT_LIMITS = {
   repairMs: 100,
   /** After a log that did not answer, the next try: ours, and what clients are told. ms */
   logRetryMs: 1_000,
+  /** One piece of work in Postgres, from the wish to the answer: connection and query. ms */
+  databaseMs: 4_500,
+  /** Postgres itself gives up a statement after this. ms */
+  statementMs: 4_000,
+  /** Between two comparisons of heads with the log; while the bus is down. ms */
+  compareMs: 10_000,
+  compareDownMs: 1_000,
+  /** Between two probes of the bus, and for the answer of each. ms */
+  busProbeMs: 2_000,
+  /** Between two NOTIFY of one node. ms; and what fits one (Postgres takes 8,000). bytes */
+  notifyMs: 10,
+  notifyBytes: 7_500,
+  /** A NATS message larger than this carries only the head. bytes */
+  natsBytes: 256 * KIB,
+  /** Between two looks at what was revoked on any node. ms */
+  revocationsMs: 2_000,
+  /** Between two signs of life of a node; older ones are of the dead. ms */
+  renewMs: 15_000,
+  aliveMs: 45_000,
+  /** The people of a node that ended are here for so long, as they come back elsewhere. ms */
+  retiredMs: 15_000,
   /** Handshake, head of a request. ms */
   handshakeMs: 10_000,
   /** From our close to the end of the socket. ms */

@@ -67,10 +67,10 @@ function fits(text, most) {
   return text.length <= most || (text.length <= most * 2 && [...text].length <= most)
 }
 
-const Seq = v.pipe(v.number(), v.safeInteger('a whole number'), v.minValue(0))
+export const Seq = v.pipe(v.number(), v.safeInteger('a whole number'), v.minValue(0))
 const Target = v.pipe(v.number(), v.safeInteger('a whole number'), v.minValue(1))
 const Count = Seq
-const Id = v.pipe(
+export const Id = v.pipe(
   v.string(),
   v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'a lower-case UUID'),
 )

@@ -35,6 +35,9 @@ export interface Log {
   /** The newest `limit` messages with `seq` < `before` (default: all), ascending, as of now. */
   page(room: string, limit: number, before?: number): Promise<Page>
 
+  /** What the log has at positions that a node holds, in one read; rooms without entries are left out. */
+  compare(positions: readonly Position[]): Promise<Compared[]>
+
   /** The rooms the user is a member of, by name. */
   rooms(user: string): Promise<RoomSummary[]>
 
@@ -81,6 +84,18 @@ export interface Entrance {
   /** The id of the entry at `after`, if there is one. */
   lastId: string | null
   private: boolean
+}
+
+export interface Position {
+  room: string
+  seq: number
+}
+
+export interface Compared {
+  room: string
+  head: number
+  /** The id of the entry at the position, if there is one. */
+  id: string | null
 }
 
 export interface RoomSummary {

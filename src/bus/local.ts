@@ -1,0 +1,22 @@
+/** One node alone: there is nobody to tell and nothing to hear. */
+
+import type { Bus } from './bus.ts'
+import type { Directory } from './directory.ts'
+
+export const localBus: Bus = {
+  trustMs: Infinity,
+  isUp: true,
+  listen: () => {},
+  publish: () => {},
+  subscribe: async () => {},
+  unsubscribe: () => {},
+  close: async () => {},
+}
+
+export const localDirectory: Directory = {
+  renew: async () => true,
+  savePresence: async () => {},
+  presence: async () => new Map(),
+  revocations: async () => ({ sessions: [], memberships: [] }),
+  retire: async () => {},
+}
