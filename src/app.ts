@@ -72,7 +72,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.notFound((c) => problem(c, 'not_found'))
   app.onError((error, c) => {
     services.onFault(error)
-    return problem(c, 'unavailable')
+    return problem(c, 'unavailable', { retryAfterMs: services.config.limits.logRetryMs })
   })
   return app
 }

@@ -44,12 +44,25 @@ const list = v.optional(
   ),
 )
 
+const postgres = v.optional(
+  v.pipe(v.string(), v.check(isPostgres, 'an address such as postgres://user@host:5432/database')),
+)
+const nats = v.optional(
+  v.pipe(
+    v.string(),
+    v.transform((names) => names.split(',').map((name) => name.trim())),
+    v.array(v.pipe(v.string(), v.check(isNats, 'addresses such as nats://host:4222'))),
+  ),
+)
+
 const LOG_LEVELS = ['debug', 'info', 'warning', 'error', 'off'] as const
 
 const Environment = v.object({
   HOST: v.optional(v.string(), '127.0.0.1'),
   PORT: v.optional(port, '3000'),
   DATA_FILE: v.optional(v.string(), 'data/hearth.db'),
+  DATABASE_URL: postgres,
+  NATS_URL: nats,
   ALLOWED_ORIGINS: list,
   TRUST_PROXY: whole(0, 16, 0),
   TICKET_BIND_IP: flag('true'),
@@ -72,8 +85,12 @@ const Environment = v.object({
 export interface Config {
   hostname: string
   port: number
-  /** Path of the SQLite file, or `:memory:`. */
+  /** Path of the SQLite file, or `:memory:`; not looked at when there is a `databaseUrl`. */
   dataFile: string
+  /** The Postgres database that keeps the log, shared by all nodes. Holds a password. */
+  databaseUrl: string | undefined
+  /** Servers of the bus; without them Postgres is the bus as well. May hold a password. */
+  natsUrls: readonly string[] | undefined
   /** Origins that a browser may come from; `null`: our own loopback address, known once we listen. */
   allowedOrigins: readonly string[] | null
   /** How many proxies stand before us, each adding an address to `X-Forwarded-For`. */
@@ -87,7 +104,7 @@ export interface Config {
 }
 
 /** Settings of later chapters: refused rather than ignored, as ignoring them would be unsafe. */
-const NOT_YET = ['DATABASE_URL', 'NATS_URL', 'TLS_CERT', 'TLS_KEY', 'JWKS_URL'] as const
+const NOT_YET = ['TLS_CERT', 'TLS_KEY', 'JWKS_URL'] as const
 
 /**
  * Reads the environment. Unknown variables are ignored, empty ones count as not set.
@@ -103,6 +120,9 @@ export function readConfig(
   if (given.HOST && !isLoopback(given.HOST) && !given.ALLOWED_ORIGINS) {
     problems.push('ALLOWED_ORIGINS: required when HOST is not 127.0.0.1: the addresses of the page')
   }
+  if (given.NATS_URL && !given.DATABASE_URL) {
+    problems.push('NATS_URL: requires DATABASE_URL: nodes that share no log are not one chat')
+  }
   const parsed = v.safeParse(Environment, given)
   problems.push(...(parsed.issues ?? []).map((issue) => explain([issue])))
   if (!parsed.success || problems.length > 0) return { problems }
@@ -114,6 +134,8 @@ function toConfig(settings: v.InferOutput<typeof Environment>): Config {
     hostname: settings.HOST,
     port: settings.PORT,
     dataFile: settings.DATA_FILE,
+    databaseUrl: settings.DATABASE_URL,
+    natsUrls: settings.NATS_URL,
     allowedOrigins: settings.ALLOWED_ORIGINS ?? null,
     trustProxy: settings.TRUST_PROXY,
     ticketBindIp: settings.TICKET_BIND_IP,
@@ -144,6 +166,14 @@ export function loopbackOrigins(port: number): string[] {
 
 function isLoopback(host: string) {
   return host === '127.0.0.1'
+}
+
+function isPostgres(address: string) {
+  return URL.canParse(address) && /^postgres(ql)?:$/.test(new URL(address).protocol)
+}
+
+function isNats(address: string) {
+  return URL.canParse(address) && /^(nats|tls):$/.test(new URL(address).protocol)
 }
 
 function isOrigin(name: string) {

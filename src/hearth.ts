@@ -4,43 +4,45 @@ import { getLogger } from '@logtape/logtape'
 import { runtime } from '#runtime'
 import { FRAME_BYTES } from '../static/protocol.js'
 import { createApp } from './app.ts'
-import { createSqliteAccounts } from './auth/sqlite-accounts.ts'
-import { createTickets } from './auth/tickets.ts'
 import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
-import { openDatabase } from './log/sqlite.ts'
-import { createSqliteLog } from './log/sqlite-log.ts'
+import { createFaultLog } from './faults.ts'
+import { openStorage } from './storage.ts'
 
 export interface Hearth {
   /** Where the page is. */
   readonly url: string
+  /** Where messages are kept. */
+  readonly place: string
   readonly hub: Hub
   /** Answers what was received, says goodbye, closes. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * @throws {import('./log/sqlite.ts').DataFileError} when the data cannot be opened
+ * @throws {import('./log/sqlite.ts').DataFileError} when the file cannot be opened
+ * @throws {import('./log/postgres.ts').DatabaseError} when the database will not have us
  * @throws {import('./runtime/runtime.ts').AddressInUse} when the port is taken
  */
 export async function startHearth(config: Config, clock: Clock = systemClock): Promise<Hearth> {
   const { limits } = config
-  const logger = getLogger(['hearth'])
-  const onFault = (error: unknown) => logger.error('fault', { error })
-  const database = openDatabase(config.dataFile)
-  const log = createSqliteLog(database, clock)
+  const onFault = createFaultLog(getLogger(['hearth']), clock)
+  const { place, accounts, tickets, links, ...storage } = await openStorage({
+    ...{ config, clock, onFault },
+  })
+  const { log, bus } = storage
   const { tokenEveryMessage } = config
-  const hub = new Hub({ log, clock, limits, tokenEveryMessage, onFault })
+  const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, onFault })
   let origins = config.allowedOrigins ?? loopbackOrigins(config.port)
   const app = createApp({
     config,
     clock,
     hub,
     onFault,
-    accounts: createSqliteAccounts(database, limits, clock),
-    tickets: createTickets(limits.ticketMs, clock),
-    links: createTickets(limits.linkMs, clock),
+    accounts,
+    tickets,
+    links,
     origins: () => origins,
   })
 
@@ -54,6 +56,7 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
     })
     .catch(async (error: unknown) => {
       await hub.drain()
+      await bus.close()
       await log.close()
       throw error
     })
@@ -63,10 +66,12 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
   const close = async () => {
     await hub.drain()
     await listener.close()
+    await bus.close()
     await log.close()
   }
   return {
     url: `http://${urlHost(config.hostname)}:${listener.port}`,
+    place,
     hub,
     close: () => (closing ??= close()),
   }

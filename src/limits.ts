@@ -28,7 +28,7 @@ export const DEFAULT_LIMITS = {
   compareMs: 10_000,
   compareDownMs: 1_000,
   /** Between two probes of the bus, and for the answer of each. ms */
-  busProbeMs: 2_000,
+  busProbeMs: 1_000,
   /** Between two NOTIFY of one node. ms; and what fits one (Postgres takes 8,000). bytes */
   notifyMs: 10,
   notifyBytes: 7_500,

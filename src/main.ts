@@ -4,7 +4,7 @@ import process from 'node:process'
 import { configure, getConsoleSink, jsonLinesFormatter } from '@logtape/logtape'
 import { readConfig, type Config } from './config.ts'
 import { startHearth, type Hearth } from './hearth.ts'
-import { DataFileError } from './log/sqlite.ts'
+import { DatabaseError } from './log/log.ts'
 import { AddressInUse } from './runtime/runtime.ts'
 
 const EXIT_FAILED = 1
@@ -17,9 +17,10 @@ async function main() {
   if (problems) return fail(`Hearth cannot start:\n${problems.join('\n')}`, EXIT_BAD_CONFIG)
   await configureLogs(config)
   try {
-    const hearth = await startHearth(config)
-    console.log(`Hearth is at ${hearth.url}, messages are kept in ${config.dataFile}`)
-    endOnSignal(hearth)
+    const starting = startHearth(config)
+    endOnSignal(starting)
+    const { url, place } = await starting
+    console.log(`Hearth is at ${url}, messages are kept in ${place}`)
   } catch (error) {
     fail(explain(error, config), EXIT_FAILED)
   }
@@ -37,21 +38,26 @@ async function configureLogs({ logLevel }: Config) {
   })
 }
 
-/** The first signal ends it gently, a second one at once. */
-function endOnSignal(hearth: Hearth) {
+/** The first signal ends it gently, a second one, or one before it has started, at once. */
+function endOnSignal(starting: Promise<Hearth>) {
+  let hearth: Hearth | undefined
   let isEnding = false
   const end = async () => {
     if (isEnding) process.exit(EXIT_FAILED)
     isEnding = true
-    await hearth.close()
+    await hearth?.close()
     process.exit(0)
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end())
+  starting.then(
+    (started) => (hearth = started),
+    () => {},
+  )
 }
 
 function explain(error: unknown, { hostname, port }: Config) {
   if (error instanceof AddressInUse) return `Hearth cannot start: ${hostname}:${port} is in use`
-  if (error instanceof DataFileError) return `Hearth cannot start: ${error.message}`
+  if (error instanceof DatabaseError) return `Hearth cannot start: ${error.message}`
   const reason = error instanceof Error ? error.message : String(error)
   return `Hearth cannot start on ${hostname}:${port}: ${reason}`
 }

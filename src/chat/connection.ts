@@ -14,6 +14,7 @@ import {
   encodeEvent,
   labelsOf,
   type ClientFrame,
+  type Entry,
   type ErrorCode,
   type ErrorEvent,
   type FrameOf,
@@ -37,6 +38,15 @@ const JITTER = 0.1
 const NO_ROOM = ''
 /** Frames that wait for the log, one at a time. */
 const QUEUED: ReadonlySet<ClientFrame['type']> = new Set(['join', 'leave', 'history', 'renew'])
+
+/** A connection's place in a room, since a time of our clock. */
+interface Place {
+  room: Room
+  seat: Seat
+  since: number
+  /** What it said that is stored and has not yet gone out with a flush. */
+  owed: Entry[]
+}
 
 type AppendFrame = FrameOf<'say' | 'edit' | 'delete' | 'react'>
 
@@ -71,7 +81,9 @@ export class Connection implements Listener {
   /** With TOKEN_EVERY_MESSAGE: the ticket before this one, good for a while longer. */
   #previousTicket: { ticket: string; until: number } | null = null
 
-  readonly #seats = new Map<string, { room: Room; seat: Seat }>()
+  readonly #seats = new Map<string, Place>()
+  /** The room of the join that is under way; null when another device left it meanwhile. */
+  #joining: string | null = null
   readonly #work: Work
 
   #seenAt: number
@@ -178,39 +190,67 @@ export class Connection implements Listener {
   }
 
   async #join(frame: FrameOf<'join'>) {
-    const { log, limits } = this.#hub
+    const { limits } = this.#hub
     const place = this.#seats.get(frame.room)
     if (!place && this.#seats.size >= limits.roomsPerConnection) {
       return this.#refuse(frame, 'too_many', `at most ${limits.roomsPerConnection} rooms`)
     }
     if (!this.#takeRead(frame)) return
-    const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
-    if (!entrance.signedIn) return this.close(CLOSE.SIGNED_OUT)
-    if (!entrance.allowed) return this.#refuse(frame, 'forbidden', 'this room is private')
-    const room = this.#hub.room(frame.room, entrance)
-    const seat = await room.join(this, frame, entrance, place?.seat)
+    this.#joining = frame.room
+    const room = this.#hub.room(frame.room)
+    const seat = await room.join(this, frame, () => this.#enter(frame), place?.seat)
     if (!seat) return
-    this.#seats.set(frame.room, { room, seat })
+    this.#seats.set(frame.room, { room, seat, since: this.#hub.clock.now(), owed: [] })
     // What it was just sent may have been too much for it.
-    if (this.isClosed) this.#unseat(frame.room)
+    if (this.isClosed) return this.#unseat(frame.room)
+    // Another device left the room while this one came: the last one decides.
+    if (this.#joining === null) await this.#enter(frame)
+  }
+
+  async #enter(frame: FrameOf<'join'>) {
+    const { log } = this.#hub
+    const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
+    if (entrance.signedIn && entrance.allowed) return entrance
+    if (!entrance.signedIn) this.close(CLOSE.SIGNED_OUT)
+    else this.#refuse(frame, 'forbidden', 'this room is private')
+    return null
   }
 
   async #leave({ room }: FrameOf<'leave'>) {
     if (!this.#seats.has(room)) return
     await this.#hub.log.leave(room, this.user.id)
-    this.#hub.forgetRead(this.user.id, room)
     this.#unseat(room)
-    for (const other of this.#state.connections) {
-      if (other !== this && other.#unseat(room)) other.tell({ type: 'removed', room })
-    }
+    this.#hub.endMembership(this.user.id, room)
+  }
+
+  /** The membership is over. @param before  spares a seat taken after this time */
+  expel(room: string, before = Infinity) {
+    if (this.#joining === room && before === Infinity) this.#joining = null
+    const place = this.#seats.get(room)
+    if (!place || place.since > before) return
+    this.#unseat(room)
+    this.tell({ type: 'removed', room })
   }
 
   #unseat(name: string) {
     const place = this.#seats.get(name)
-    if (!place) return false
+    if (!place) return
     this.#seats.delete(name)
     place.room.leave(place.seat)
-    return true
+    this.#tellOwed(place)
+  }
+
+  #owe(place: Place, entry: Entry) {
+    const { head } = place.room
+    if (place.owed[0] && place.owed[0].seq <= head) {
+      place.owed = place.owed.filter(({ seq }) => seq > head)
+    }
+    place.owed.push(entry)
+  }
+
+  /** Entries of ours that are stored and will not come here any more with a flush. */
+  #tellOwed({ room, owed }: Place) {
+    for (const entry of owed) if (entry.seq > room.head) this.tell({ ...entry, repeat: true })
   }
 
   #append(frame: AppendFrame, size: number) {
@@ -233,9 +273,13 @@ export class Connection implements Listener {
       size,
       appended.then((outcome) => {
         if (outcome.code) return this.#refuse(frame, outcome.code, outcome.message)
+        const { entry, repeat } = outcome
+        // It may be news here, when the first answer to it was lost or another node stored it.
+        if (repeat) place.room.observe(entry.seq)
         // At its place in the order it comes with the flush, to whoever is live.
-        if (!outcome.repeat && !place.seat.isGone && place.room.isLive(place.seat)) return
-        this.tell({ ...outcome.entry, repeat: true })
+        const isComing = !repeat && !place.seat.isGone && place.room.isLive(place.seat)
+        if (isComing) this.#owe(place, entry)
+        else this.tell({ ...entry, repeat: true })
       }),
     )
   }
@@ -254,10 +298,13 @@ export class Connection implements Listener {
     const seq = Math.min(frame.seq, place.room.head)
     if (!this.#hub.read(this.user.id, room, seq)) return
     this.#hub.tellOthers(this, { type: 'read', room, seq })
+    this.#hub.bus.publish({ type: 'read', room, user: this.user.id, seq })
   }
 
   #typing(frame: FrameOf<'typing'>) {
-    this.#place(frame)?.room.typing(this)
+    const { room } = frame
+    const isNews = this.#place(frame)?.room.typing(this.user)
+    if (isNews) this.#hub.bus.publish({ type: 'typing', room, user: this.user })
   }
 
   async #renew(frame: FrameOf<'renew'>) {

@@ -1,12 +1,15 @@
-/** This node: its rooms, its connections, the users behind them, and the one timer. */
+/** This node: its rooms, its connections, the users behind them, what others say, the one timer. */
 
 import { CLOSE } from '../../static/protocol.js'
+import type { Bus, Hint } from '../bus/bus.ts'
+import type { Directory } from '../bus/directory.ts'
 import { sleep, type Clock } from '../clock.ts'
 import { TokenBucket, type Limits } from '../limits.ts'
 import { createAppender, type Appender } from '../log/appender.ts'
-import type { Draft, Entrance, Log, Outcome, ReadPosition } from '../log/log.ts'
+import type { Draft, Log, Outcome, ReadPosition } from '../log/log.ts'
 import type { Entry, ServerEvent } from '../protocol.ts'
 import type { Connection } from './connection.ts'
+import { Neighbours } from './neighbours.ts'
 import { Room } from './room.ts'
 
 /** At shutdown, sockets told goodbye together, and the pause before the next of them. */
@@ -28,6 +31,8 @@ export interface UserState {
 
 export interface HubOptions {
   log: Log
+  bus: Bus
+  directory: Directory
   clock: Clock
   limits: Limits
   tokenEveryMessage: boolean
@@ -38,6 +43,7 @@ export interface HubOptions {
 export class Hub {
   readonly options: HubOptions
   readonly log: Log
+  readonly bus: Bus
   readonly clock: Clock
   readonly limits: Limits
   /** No new work is taken: the process is about to end. */
@@ -46,6 +52,12 @@ export class Hub {
   readonly #rooms = new Map<string, Room>()
   readonly #users = new Map<string, UserState>()
   readonly #appender: Appender
+  readonly #neighbours: Neighbours
+  /** When the rooms were last compared with the log, and whether they are being so now. */
+  #comparedAt: number
+  #isComparing = false
+  /** Something may have happened that nobody told us of: compare as soon as the log answers. */
+  #mustCompare = false
   #reads = new Map<string, ReadPosition>()
   #sweptAt: number
   readonly #stopSweeping: () => void
@@ -53,15 +65,25 @@ export class Hub {
   constructor(options: HubOptions) {
     this.options = options
     this.log = options.log
+    this.bus = options.bus
     this.clock = options.clock
     this.limits = options.limits
     this.#appender = createAppender({
       log: this.log,
       limits: this.limits,
       onAppended: (entries) => this.#deliver(entries),
-      onFault: options.onFault,
+      onFault: (error) => {
+        // What was appended without an answer may be in the log.
+        this.#mustCompare = true
+        options.onFault(error)
+      },
     })
-    this.#sweptAt = this.clock.now()
+    this.#neighbours = new Neighbours(this, options.directory)
+    this.bus.listen({
+      onHint: (hint) => this.#hear(hint),
+      onGap: () => this.#compareSoon(),
+    })
+    this.#comparedAt = this.#sweptAt = this.clock.now()
     this.#stopSweeping = this.clock.every(this.limits.sweepMs, () => this.#sweep())
   }
 
@@ -103,37 +125,111 @@ export class Hub {
 
   /** Closes every connection that was made with one of these sessions. */
   endSessions(hashes: readonly string[]) {
+    const ended = new Set(hashes)
     for (const connection of this.connections) {
-      if (hashes.includes(connection.session)) connection.close(CLOSE.SIGNED_OUT)
+      if (ended.has(connection.session)) connection.close(CLOSE.SIGNED_OUT)
+    }
+  }
+
+  /** Takes a user out of a room. @param before  spares who came after this time of our clock */
+  endMembership(user: string, room: string, before = Infinity) {
+    this.forgetRead(user, room)
+    for (const connection of this.#users.get(user)?.connections ?? []) {
+      connection.expel(room, before)
     }
   }
 
   /* ------------------------------------------------------------------ rooms */
 
-  /** The room, opened with what a read of the log just said of it. */
-  room(name: string, { head, private: isPrivate }: Entrance): Room {
+  /** The room, which hears from other nodes from now on; it asks the log at the first join. */
+  room(name: string): Room {
     const known = this.#rooms.get(name)
     if (known) return known
     const { log, clock, limits } = this
     const { onFault } = this.options
-    const room = new Room({ name, head, isPrivate, log, clock, limits, onFault })
+    const room = new Room({
+      ...{ name, log, clock, limits, onFault },
+      subscribed: this.bus.subscribe(name),
+      met: this.#neighbours.meet(name),
+      onPresence: (user, isHere) => this.#neighbours.note({ room: name, user, isHere }),
+    })
     this.#rooms.set(name, room)
     return room
+  }
+
+  /** The rooms that are open on this node, by name. */
+  get rooms(): ReadonlyMap<string, Room> {
+    return this.#rooms
   }
 
   append(draft: Draft): Promise<Outcome> {
     return this.#appender.append(draft)
   }
 
+  /** New entries of this node: to its own rooms first, then to the other nodes. */
   #deliver(entries: Entry[]) {
-    const rooms = new Set<Room>()
+    const byRoom = new Map<string, Entry[]>()
     for (const entry of entries) {
-      const room = this.#rooms.get(entry.room)
-      if (!room) continue
-      room.accept(entry)
-      rooms.add(room)
+      const ofRoom = byRoom.get(entry.room)
+      if (ofRoom) ofRoom.push(entry)
+      else byRoom.set(entry.room, [entry])
     }
-    for (const room of rooms) room.flushSoon()
+    for (const [name, ofRoom] of byRoom) {
+      this.#rooms.get(name)?.accept(ofRoom)
+      this.bus.publish({ type: 'entries', room: name, entries: ofRoom })
+    }
+  }
+
+  /** What another node says. */
+  #hear(hint: Hint) {
+    const room = this.#rooms.get(hint.room)
+    if (!room) return
+    switch (hint.type) {
+      case 'entries':
+        return room.accept(hint.entries)
+      case 'head':
+        return room.observe(hint.head)
+      case 'presence':
+        return this.#neighbours.hear(hint.room)
+      case 'typing':
+        return void room.typing(hint.user)
+      case 'read':
+        return this.#hearRead(hint)
+    }
+  }
+
+  /** Devices of one person on several nodes: only what is ahead of what this node knows is news. */
+  #hearRead({ user, room, seq }: Hint & { type: 'read' }) {
+    const state = this.#users.get(user)
+    if (!state || seq <= (state.readUpTo.get(room) ?? -1)) return
+    state.readUpTo.set(room, seq)
+    for (const connection of state.connections) connection.tell({ type: 'read', room, seq })
+  }
+
+  /** Notices what no hint told us of, and a log that went back. */
+  async #compare() {
+    if (this.#isComparing) return
+    this.#isComparing = true
+    this.#mustCompare = false
+    try {
+      const positions = [...this.#rooms.values()].flatMap(({ position }) => position ?? [])
+      const found = positions.length > 0 ? await this.log.compare(positions) : []
+      const byRoom = new Map(found.map((compared) => [compared.room, compared]))
+      for (const position of positions) {
+        const compared = byRoom.get(position.room) ?? { head: 0, id: null }
+        this.#rooms.get(position.room)?.compare(position, compared)
+      }
+      this.#comparedAt = this.clock.now()
+    } catch {
+      this.#mustCompare = true
+    } finally {
+      this.#isComparing = false
+    }
+  }
+
+  #compareSoon() {
+    this.#mustCompare = true
+    void this.#compare()
   }
 
   /** Notes that a user has read up to `seq`; never back. @returns whether that is news */
@@ -168,6 +264,9 @@ export class Hub {
     this.#sweptAt = now
     for (const connection of this.connections) connection.sweep(now, isLate)
     this.#sweepRooms(now)
+    this.#neighbours.sweep(now)
+    const isDue = now - this.#comparedAt >= this.bus.trustMs
+    if (isDue || isLate || this.#mustCompare) void this.#compare()
     for (const [id, state] of this.#users) {
       const { connections, messages, frames, reads } = state
       const isForgettable = [messages, frames, reads].every((bucket) => bucket.isFull(now))
@@ -184,6 +283,7 @@ export class Hub {
       if (!room.isEmpty) continue
       room.close()
       this.#rooms.delete(name)
+      this.bus.unsubscribe(name)
     }
     if (bytes <= this.limits.tailsBytes) return
     const byUse = [...this.#rooms.values()].sort((a, b) => a.usedAt - b.usedAt)
@@ -209,6 +309,7 @@ export class Hub {
     await this.saveReads().catch(this.options.onFault)
     this.#stopSweeping()
     for (const room of this.#rooms.values()) room.close()
+    await this.options.directory.retire().catch(this.options.onFault)
   }
 
   #finishWithin(ms: number) {

@@ -1,4 +1,4 @@
-/** Who is in a room: users, not connections, without the flicker of a short absence. */
+/** Who is in a room, on any node: users, not connections, without the flicker of a short absence. */
 
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
@@ -19,7 +19,12 @@ export interface PresenceChange {
 type PresenceLimits = Pick<Limits, 'membersNamed' | 'presenceMs' | 'countMs' | 'absenceMs'>
 
 export class Presence {
+  /** On this node. */
   readonly #present = new Map<string, Present>()
+  /** On the other nodes; some of them may be here as well. */
+  #remote: ReadonlyMap<string, User> = new Map()
+  /** How many of those are not. */
+  #onlyRemote = 0
   /** Who the members were told of; null after an event that only counted. */
   #announced: Map<string, User> | null = new Map()
   #announcedCount = 0
@@ -28,12 +33,25 @@ export class Presence {
   #absent = 0
   readonly #limits: PresenceLimits
 
-  constructor(limits: PresenceLimits) {
+  readonly #onLocal: (user: User, isHere: boolean) => void
+
+  /** @param onLocal  hears who came to this node, and who is not missed here any more */
+  constructor(limits: PresenceLimits, onLocal: (user: User, isHere: boolean) => void = () => {}) {
     this.#limits = limits
+    this.#onLocal = onLocal
   }
 
   get count() {
-    return this.#present.size
+    return this.#present.size + this.#onlyRemote
+  }
+
+  /** Those on this node, or missed here. */
+  get local(): User[] {
+    return [...this.#present.values()].map(({ user }) => user)
+  }
+
+  get isLocallyEmpty() {
+    return this.#present.size === 0
   }
 
   /** Whether the room is small enough to name its members and to tell who types. */
@@ -43,15 +61,25 @@ export class Presence {
 
   /** All of them; undefined when they are only counted. */
   get members(): User[] | undefined {
-    return this.isNamed ? [...this.#present.values()].map(({ user }) => user) : undefined
+    return this.isNamed ? [...this.#everybody().values()] : undefined
+  }
+
+  /** Who is on the other nodes now. An absence was waited for there. */
+  setRemote(users: readonly User[]) {
+    if (users.length === 0 && this.#remote.size === 0) return
+    this.#remote = new Map(users.map((user) => [user.id, user]))
+    this.#onlyRemote = 0
+    for (const id of this.#remote.keys()) if (!this.#present.has(id)) this.#onlyRemote += 1
+    this.#hasChanged = true
   }
 
   enter(user: User) {
     const present = this.#present.get(user.id)
     if (!present) {
       this.#present.set(user.id, { user, seats: 1, absentSince: null })
+      if (this.#remote.has(user.id)) this.#onlyRemote -= 1
       this.#hasChanged = true
-      return
+      return this.#onLocal(user, true)
     }
     present.seats += 1
     if (present.absentSince === null) return
@@ -81,17 +109,23 @@ export class Presence {
   }
 
   #forgetAbsent(now: number) {
-    for (const [id, { absentSince }] of this.#present) {
+    for (const [id, { user, absentSince }] of this.#present) {
       if (absentSince === null || now - absentSince < this.#limits.absenceMs) continue
       this.#present.delete(id)
+      if (this.#remote.has(id)) this.#onlyRemote += 1
       this.#absent -= 1
       this.#hasChanged = true
+      this.#onLocal(user, false)
     }
+  }
+
+  #everybody() {
+    return new Map([...this.#remote, ...this.local.map((user) => [user.id, user] as const)])
   }
 
   #namedChange(): PresenceChange | null {
     const announced = this.#announced ?? new Map<string, User>()
-    const present = new Map([...this.#present].map(([id, { user }]) => [id, user]))
+    const present = this.#everybody()
     const joined = [...present.values()].filter(({ id }) => !announced.has(id))
     const left = [...announced.values()].filter(({ id }) => !present.has(id))
     this.#announced = present

@@ -4,8 +4,8 @@ import { runtime } from '#runtime'
 import { RESUME_LIMIT } from '../../static/protocol.js'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
-import type { Entrance, Log } from '../log/log.ts'
-import { encodeEvent, type Entry, type FrameOf, type Page } from '../protocol.ts'
+import type { Compared, Entrance, Log, Position } from '../log/log.ts'
+import { encodeEvent, type Entry, type FrameOf, type Page, type User } from '../protocol.ts'
 import type { Frame } from '../runtime/runtime.ts'
 import { fitPage } from './page.ts'
 import { Presence } from './presence.ts'
@@ -13,14 +13,20 @@ import { Seat, type Listener } from './seat.ts'
 import { Sequencer } from './sequencer.ts'
 import { encode, fitStep, Tail, type Step } from './tail.ts'
 
+/** The cursor of a seat that must start afresh. */
+const NOWHERE = -1
+
 export interface RoomOptions {
   name: string
-  /** The log's head when the room was opened. */
-  head: number
-  isPrivate: boolean
+  /** Resolves when what other nodes say of the room arrives here. */
+  subscribed: Promise<void>
+  /** Resolves when it is known who is there on other nodes. */
+  met: Promise<void>
   log: Log
   clock: Clock
   limits: Limits
+  /** Hears who came here, and who is not missed here any more. */
+  onPresence(user: User, isHere: boolean): void
   /** Gets what nobody expected, for the operator. */
   onFault(error: unknown): void
 }
@@ -39,6 +45,7 @@ export class Room {
   #arriving = 0
   /** `seq` of the last entry that the live seats were sent. */
   #flushed: number
+  #isPrivate = false
   #flushedAt = -Infinity
   #flushTook = 0
   #cancelFlush: (() => void) | null = null
@@ -47,22 +54,21 @@ export class Room {
   usedAt: number
 
   constructor(options: RoomOptions) {
-    const { name, head, log, clock, limits } = options
+    const { name, log, clock, limits } = options
     this.#options = options
     this.name = name
-    this.#flushed = head
     this.#tail = new Tail(limits)
-    this.#presence = new Presence(limits)
+    this.#presence = new Presence(limits, (user, isHere) => options.onPresence(user, isHere))
     this.usedAt = clock.now()
     this.#sequencer = new Sequencer({
       room: name,
-      head,
       log,
       clock,
       limits,
       onLive: (entry) => this.#tail.push(entry),
       onRepaired: () => this.flushSoon(),
     })
+    this.#flushed = this.#sequencer.head
   }
 
   /** `seq` of the last flushed entry. */
@@ -72,7 +78,7 @@ export class Room {
 
   /** Nobody is here, and nobody is missed. */
   get isEmpty() {
-    return this.#seats.size + this.#arriving + this.#presence.count === 0
+    return this.#seats.size + this.#arriving === 0 && this.#presence.isLocallyEmpty
   }
 
   get tailBytes() {
@@ -84,26 +90,62 @@ export class Room {
     return this.#live.has(seat)
   }
 
-  /** Takes a new entry, from this node's commit or from another node. `flushSoon` follows. */
-  accept(entry: Entry) {
-    this.#sequencer.accept(entry)
+  /** The last live entry, to be compared with the log; null before the log was asked. */
+  get position(): Position | null {
+    const { head: seq } = this.#sequencer
+    return seq < 0 ? null : { room: this.name, seq }
+  }
+
+  /** Takes new entries, from this node's commit or from another node. */
+  accept(entries: readonly Entry[]) {
+    for (const entry of entries) this.#sequencer.accept(entry)
+    this.flushSoon()
+  }
+
+  /** Hears that the log goes up to `head`, and nothing more: what is missing is read at once. */
+  observe(head: number) {
+    this.#sequencer.observe(head, 0)
+  }
+
+  /**
+   * Hears what the log has where this room stood. A log that ends before, or has another entry
+   * there, is not the one we told of: everybody starts afresh.
+   */
+  compare({ seq }: Position, { head, id }: Omit<Compared, 'room'>) {
+    const held = this.#tail.idAt(seq)
+    if (head >= seq && (held === undefined || held === id)) return this.observe(head)
+    this.#options.onFault(new Error(`the log of ${this.name} went back from ${seq} to ${head}`))
+    this.#cancelFlush?.()
+    this.#cancelFlush = null
+    this.#tail.clear()
+    this.#freshPage = null
+    this.#sequencer.restart(head)
+    this.#flushed = head
+    for (const seat of this.#seats) seat.cursor = NOWHERE
+    for (const seat of this.#live) void this.#catchUp(seat)
+    this.#live.clear()
   }
 
   /* ------------------------------------------------------------------ coming and going */
 
   /**
    * Seats a listener: `joined`, then what it missed or a fresh page, then live.
+   * @param enter  asks the log, once the room hears of all that comes after; null: not let in
    * @param before  the seat it has here already, which moves
-   * @returns null when the listener has gone meanwhile
+   * @returns null when the listener was not let in, or has gone meanwhile
    */
   async join(
     listener: Listener,
     request: FrameOf<'join'>,
-    entrance: Entrance,
+    enter: () => Promise<Entrance | null>,
     before?: Seat,
   ): Promise<Seat | null> {
     this.#arriving += 1
     try {
+      await this.#options.subscribed
+      const [entrance] = await Promise.all([enter(), this.#options.met])
+      if (!entrance) return null
+      this.#open(entrance)
       await this.#sequencer.reach(entrance.head)
       const reset = this.#mustReset(request, entrance)
       const isFresh = reset || request.after === undefined
@@ -112,6 +154,15 @@ export class Room {
     } finally {
       this.#arriving -= 1
     }
+  }
+
+  /** The first answer of the log says where the room starts on this node. */
+  #open({ head, private: isPrivate }: Entrance) {
+    this.#isPrivate = isPrivate
+    if (this.position) return
+    this.#flushed = head
+    this.#sequencer.start(head)
+    this.flushSoon()
   }
 
   #seat(
@@ -157,7 +208,7 @@ export class Room {
   }
 
   #greet(seat: Seat, page: { head: number; frame: Frame } | null, reset: boolean) {
-    const { name, isPrivate, log } = this.#options
+    const { name, log } = this.#options
     const { count, members } = this.#presence
     const joined = encodeEvent({
       type: 'joined',
@@ -168,7 +219,7 @@ export class Room {
       reset,
       count,
       ...(members && { members }),
-      private: isPrivate,
+      private: this.#isPrivate,
     })
     seat.listener.send(encodeFrame([joined]))
     if (page) seat.listener.send(page.frame)
@@ -233,9 +284,11 @@ export class Room {
   }
 
   async #takeStep(seat: Seat) {
-    if (this.#flushed - seat.cursor > RESUME_LIMIT) return this.#startAfresh(seat)
-    const step = this.#tail.step(seat.cursor, this.#flushed) ?? (await this.#readStep(seat))
-    if (seat.isGone) return
+    const { cursor } = seat
+    const isTooFar = cursor === NOWHERE || this.#flushed - cursor > RESUME_LIMIT
+    if (isTooFar) return this.#startAfresh(seat)
+    const step = this.#tail.step(cursor, this.#flushed) ?? (await this.#readStep(seat))
+    if (seat.isGone || seat.cursor !== cursor) return
     seat.cursor = step.last
     seat.listener.send(encodeFrame(step.texts))
   }
@@ -279,18 +332,31 @@ export class Room {
 
   /* ------------------------------------------------------------------ who is here */
 
-  /** Tells the others, unless the user typed just now or the room is too big for it. */
-  typing(listener: Listener) {
+  /**
+   * Tells the others, unless the user typed just now or the room is too big for it.
+   * @returns whether it did
+   */
+  typing(user: User): boolean {
     const { clock, limits } = this.#options
-    const { user } = listener
     const now = clock.now()
     const typedAt = this.#typedAt.get(user.id) ?? -Infinity
-    if (!this.#presence.isNamed || now - typedAt < limits.typingMs) return
+    if (!this.#presence.isNamed || now - typedAt < limits.typingMs) return false
     this.#typedAt.set(user.id, now)
     const frame = encodeFrame([encodeEvent({ type: 'typing', room: this.name, user })])
     for (const seat of this.#live) {
       if (seat.listener.user.id !== user.id) seat.listener.sendDroppable(frame)
     }
+    return true
+  }
+
+  /** Who is here on this node. */
+  get localUsers(): User[] {
+    return this.#presence.local
+  }
+
+  /** Who is here on the other nodes. */
+  setRemoteUsers(users: readonly User[]) {
+    this.#presence.setRemote(users)
   }
 
   /** Tells who came and went, and forgets what is over. */

@@ -10,8 +10,6 @@ const MOST_HELD = 1_024
 
 export interface SequencerOptions {
   room: string
-  /** Where to start: the entries up to here are known to be live. */
-  head: number
   log: Log
   clock: Clock
   limits: Pick<Limits, 'repairMs' | 'logRetryMs' | 'stepEntries'>
@@ -21,40 +19,60 @@ export interface SequencerOptions {
   onRepaired(): void
 }
 
+/** Before anybody asked the log where it stands. */
+const UNKNOWN = -1
+
 export class Sequencer {
-  /** `seq` of the last live entry. */
-  head: number
+  /** `seq` of the last live entry; negative before `start`. */
+  head = UNKNOWN
   /** The highest `seq` anybody told us of. */
-  #known: number
+  #known = UNKNOWN
   readonly #held = new Map<number, Entry>()
   readonly #waiting: { head: number; resolve: () => void }[] = []
-  #cancelRepair: (() => void) | null = null
+  #repair: { at: number; cancel: () => void } | null = null
   #isReading = false
   #isClosed = false
   readonly #options: SequencerOptions
 
   constructor(options: SequencerOptions) {
     this.#options = options
-    this.head = options.head
-    this.#known = options.head
+  }
+
+  /** What is live already when the first one comes: `head` of the log. Later calls do nothing. */
+  start(head: number) {
+    if (this.head >= 0) return
+    this.head = head
+    this.#known = Math.max(this.#known, head)
+    for (const seq of this.#held.keys()) if (seq <= head) this.#held.delete(seq)
+    this.#goOn()
+    this.observe(this.#known)
+  }
+
+  /** The log itself went back, or is another one: what we held of it is void. */
+  restart(head: number) {
+    this.#held.clear()
+    this.#known = this.head = head
+    this.#settle(Infinity)
   }
 
   /** Takes an entry from wherever; one that is live already is ignored. */
   accept(entry: Entry) {
     if (entry.seq <= this.head) return
-    if (entry.seq > this.head + 1) {
+    if (this.head < 0 || entry.seq > this.head + 1) {
       if (this.#held.size < MOST_HELD) this.#held.set(entry.seq, entry)
       return this.observe(entry.seq)
     }
     this.#goLive(entry)
-    for (let next; (next = this.#held.get(this.head + 1));) this.#goLive(next)
-    this.#settle()
+    this.#goOn()
   }
 
-  /** Hears that the log goes up to `head`. What stays missing is read from there. */
-  observe(head: number) {
+  /**
+   * Hears that the log goes up to `head`.
+   * @param withinMs  how soon what is missing then is read from it; it may be under way to us
+   */
+  observe(head: number, withinMs = this.#options.limits.repairMs) {
     this.#known = Math.max(this.#known, head)
-    if (this.#known > this.head) this.#repairIn(this.#options.limits.repairMs)
+    if (this.#known > this.head) this.#repairIn(withinMs)
   }
 
   /** Resolves when everything up to `head`, which the log has, is live. */
@@ -67,7 +85,12 @@ export class Sequencer {
 
   close() {
     this.#isClosed = true
-    this.#cancelRepair?.()
+    this.#repair?.cancel()
+  }
+
+  #goOn() {
+    for (let next; (next = this.#held.get(this.head + 1));) this.#goLive(next)
+    this.#settle(this.head)
   }
 
   #goLive(entry: Entry) {
@@ -76,28 +99,33 @@ export class Sequencer {
     this.#options.onLive(entry)
   }
 
-  #settle() {
+  /** Lets go on who waited for an entry up to `head`. */
+  #settle(head: number) {
     for (let index = this.#waiting.length - 1; index >= 0; index -= 1) {
-      const { head, resolve } = this.#waiting[index]!
-      if (head > this.head) continue
+      const waiting = this.#waiting[index]!
+      if (waiting.head > head) continue
       this.#waiting.splice(index, 1)
-      resolve()
+      waiting.resolve()
     }
     if (this.#known > this.head) return
-    this.#cancelRepair?.()
-    this.#cancelRepair = null
+    this.#repair?.cancel()
+    this.#repair = null
   }
 
   #repairIn(ms: number) {
-    if (this.#isReading || this.#isClosed) return
-    this.#cancelRepair ??= this.#options.clock.after(ms, () => void this.#repair())
+    if (this.#isReading || this.#isClosed || this.head < 0) return
+    const { clock } = this.#options
+    const at = clock.now() + ms
+    if (this.#repair && this.#repair.at <= at) return
+    this.#repair?.cancel()
+    this.#repair = { at, cancel: clock.after(ms, () => void this.#read()) }
   }
 
   /** One read at a time: the timer is set anew only when a read is over. */
-  async #repair() {
+  async #read() {
     const { log, room, limits } = this.#options
     let pause = limits.repairMs
-    this.#cancelRepair = null
+    this.#repair = null
     this.#isReading = true
     try {
       const entries = await log.after(room, this.head, limits.stepEntries)

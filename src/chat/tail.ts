@@ -80,6 +80,12 @@ export class Tail {
     if (count > 0) this.#entries.splice(0, count)
   }
 
+  /** Forgets everything. */
+  clear() {
+    this.#entries = []
+    this.bytes = 0
+  }
+
   /** Negative or past the end when that entry is not held. */
   #indexOf(seq: number) {
     return seq - (this.#entries[0]?.seq ?? seq)

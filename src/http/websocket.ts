@@ -62,11 +62,14 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     const leave = () => {
       for (const giveBack of leaves) giveBack()
     }
-    const identity = await redeem(ticket, address).catch((error) => {
-      leave()
-      throw error
+    const identity = await redeem(ticket, address).catch((error): undefined => {
+      hub.options.onFault(error)
     })
-    if (!identity) {
+    if (identity === undefined) {
+      leave()
+      return refuseUpgrade(c, 'unavailable', { retryAfterMs: limits.logRetryMs })
+    }
+    if (identity === null) {
       leave()
       return refuseUpgrade(c, 'unauthorized')
     }

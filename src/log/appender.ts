@@ -66,7 +66,10 @@ export function createAppender({ log, limits, onAppended, onFault }: AppenderOpt
       if (error instanceof LogUnavailable) return drafts.map(() => UNAVAILABLE)
       if (drafts.length === 1) return [UNSTORABLE]
       const outcomes: Outcome[] = []
-      for (const draft of drafts) outcomes.push(...(await store([draft])))
+      for (const draft of drafts) {
+        const isLost = outcomes.includes(UNAVAILABLE)
+        outcomes.push(...(isLost ? [UNAVAILABLE] : await store([draft])))
+      }
       return outcomes
     }
   }
@@ -75,6 +78,8 @@ export function createAppender({ log, limits, onAppended, onFault }: AppenderOpt
     while (queue.length > 0) {
       const batch = takeBatch()
       const outcomes = await store(batch.map(({ draft }) => draft))
+      // Who waits behind a batch that got no answer would only wait as long again.
+      if (outcomes.includes(UNAVAILABLE)) batch.push(...queue.splice(0))
       onAppended(outcomes.flatMap((outcome) => newEntry(outcome) ?? []))
       for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] ?? UNAVAILABLE)
     }

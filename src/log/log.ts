@@ -117,3 +117,6 @@ export interface ReadPosition {
 
 /** The database cannot be asked now, or did not answer: it is not known what it did. */
 export class LogUnavailable extends Error {}
+
+/** The data cannot be opened, and will not be by waiting; the message is for the operator. */
+export class DatabaseError extends Error {}

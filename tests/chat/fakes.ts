@@ -3,6 +3,9 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { parseEvents } from '../../static/protocol.js'
+import type { Bus } from '../../src/bus/bus.ts'
+import type { Directory } from '../../src/bus/directory.ts'
+import { localBus, localDirectory } from '../../src/bus/local.ts'
 import { Connection, type Identity } from '../../src/chat/connection.ts'
 import { Hub } from '../../src/chat/hub.ts'
 import { Room } from '../../src/chat/room.ts'
@@ -64,9 +67,11 @@ export class FakeListener implements Listener {
 /** A room over a log in memory. */
 export function openRoom(limits: Partial<Limits> = {}, log = new MemoryLog()) {
   const clock = new TestClock()
-  const head = log.entries('lobby').length
+  const faults: unknown[] = []
   const room = new Room({
-    ...{ name: 'lobby', head, isPrivate: false, log, clock, onFault: () => {} },
+    ...{ name: 'lobby', log, clock, subscribed: Promise.resolve(), met: Promise.resolve() },
+    onPresence: () => {},
+    onFault: (error) => faults.push(error),
     limits: { ...DEFAULT_LIMITS, ...limits },
   })
   const join = async (
@@ -74,9 +79,9 @@ export function openRoom(limits: Partial<Limits> = {}, log = new MemoryLog()) {
     request: Partial<FrameOf<'join'>> = {},
     before?: Awaited<ReturnType<Room['join']>>,
   ) => {
-    const entrance = await log.enter('lobby', listener.user.id, '', request.after)
+    const enter = () => log.enter('lobby', listener.user.id, '', request.after)
     const frame = { type: 'join', room: 'lobby', ...request } as const
-    const seat = await room.join(listener, frame, entrance, before ?? undefined)
+    const seat = await room.join(listener, frame, enter, before ?? undefined)
     assert.ok(seat)
     return seat
   }
@@ -84,11 +89,10 @@ export function openRoom(limits: Partial<Limits> = {}, log = new MemoryLog()) {
   const append = (...drafts: Parameters<MemoryLog['appendNow']>[0][]) => {
     for (const draft of drafts) {
       const { entry } = log.appendNow(draft)
-      if (entry) room.accept(entry)
+      if (entry) room.accept([entry])
     }
-    room.flushSoon()
   }
-  return { room, log, clock, join, append }
+  return { room, log, clock, faults, join, append }
 }
 
 export class FakeSocket implements Socket {
@@ -113,6 +117,9 @@ export class FakeSocket implements Socket {
 export interface HubSetUp {
   limits?: Partial<Limits>
   log?: Log
+  bus?: Bus
+  directory?: Directory
+  clock?: TestClock
   tokenEveryMessage?: boolean
 }
 
@@ -126,11 +133,11 @@ export const NO_RATES: Partial<Limits> = {
 export function openHub(t: TestContext, options: HubSetUp = {}) {
   const memory = new MemoryLog()
   const { log = memory, limits, tokenEveryMessage = false } = options
-  const clock = new TestClock()
+  const { bus = localBus, directory = localDirectory, clock = new TestClock() } = options
   const faults: unknown[] = []
   const onFault = (error: unknown) => faults.push(error)
   const hub = new Hub({
-    ...{ log, clock, tokenEveryMessage, onFault },
+    ...{ log, bus, directory, clock, tokenEveryMessage, onFault },
     limits: { ...DEFAULT_LIMITS, ...limits },
   })
   t.after(() => void hub.drain())

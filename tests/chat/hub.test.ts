@@ -13,21 +13,20 @@ const say = (room = 'lobby', body = 'hello') => ({
   id: crypto.randomUUID(),
   body,
 })
-const entrance = { signedIn: true, allowed: true, head: 0, floor: 0, lastId: null, private: false }
 
 test('a room is one room, until nobody is here or missed', async (t) => {
   const { hub, clock, connect } = openHub(t)
   const a = connect(ann)
   await a.join()
-  const room = hub.room('lobby', entrance)
+  const room = hub.room('lobby')
   await clock.advance(20_000)
   await a.ask({ type: 'pong' })
-  assert.equal(hub.room('lobby', entrance), room)
+  assert.equal(hub.room('lobby'), room)
   a.connection.gone()
   await clock.advance(7_000)
-  assert.equal(hub.room('lobby', entrance), room, 'Ann is missed for eight seconds')
+  assert.equal(hub.room('lobby'), room, 'Ann is missed for eight seconds')
   await clock.advance(3_000)
-  assert.notEqual(hub.room('lobby', entrance), room)
+  assert.notEqual(hub.room('lobby'), room)
 })
 
 test('a room that was closed starts again where the log is', async (t) => {
@@ -59,7 +58,7 @@ test('over the limit, the memory of the rooms longest unused goes first', async 
     await a.ask(say(name, 'x'.repeat(1_000)))
     await clock.advance(100)
   }
-  const bytes = () => names.map((name) => hub.room(name, entrance).tailBytes > 0)
+  const bytes = () => names.map((name) => hub.room(name).tailBytes > 0)
   assert.deepEqual(bytes(), [true, true, true])
   await a.ask({ type: 'history', room: 'one' })
   await clock.advance(1_000)

@@ -100,8 +100,7 @@ function speak({ random, log, room }: World) {
     if (entry && random.chance(0.05)) entries.push(entry)
   }
   if (random.chance(0.3)) entries.sort(() => random.next() - 0.5)
-  for (const entry of entries) room.accept(entry)
-  room.flushSoon()
+  room.accept(entries)
 }
 
 /** Joins, from where it is or afresh, and moves its seat when it has one. */
@@ -138,8 +137,7 @@ const letPass = ({ clock, random }: World) => clock.advance(random.pick([0, 1, 5
 async function settle({ clock, log, viewers, joins, room }: World) {
   for (const { listener } of viewers) listener.queued = 0
   const last = log.entries('lobby').at(-1)
-  if (last) room.accept(last)
-  room.flushSoon()
+  if (last) room.accept([last])
   for (let n = 0; n < 100; n += 1) await clock.advance(100)
   await Promise.all(joins)
   await clock.advance(1_000)

@@ -19,11 +19,12 @@ function setUp(count: number, head = 0, stepEntries = 100) {
   const live: number[] = []
   let repairs = 0
   const sequencer = new Sequencer({
-    ...{ room: 'lobby', head, log, clock },
+    ...{ room: 'lobby', log, clock },
     limits: { repairMs: REPAIR_MS, logRetryMs: 1_000, stepEntries },
     onLive: (entry) => live.push(entry.seq),
     onRepaired: () => (repairs += 1),
   })
+  sequencer.start(head)
   const entry = (seq: number): Entry => log.entries('lobby')[seq - 1]!
   return { log, clock, live, sequencer, entry, repairs: () => repairs }
 }

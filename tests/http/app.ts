@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 import { createApp } from '../../src/app.ts'
 import { createSqliteAccounts } from '../../src/auth/sqlite-accounts.ts'
 import { createTickets } from '../../src/auth/tickets.ts'
+import { localBus, localDirectory } from '../../src/bus/local.ts'
 import { Hub } from '../../src/chat/hub.ts'
 import type { Services } from '../../src/http/services.ts'
 import { openDatabase } from '../../src/log/sqlite.ts'
@@ -26,7 +27,10 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
   const faults: unknown[] = []
   const onFault = (error: unknown) => faults.push(error)
   const log = createSqliteLog(database, clock)
-  const hub = new Hub({ log, clock, limits, tokenEveryMessage: false, onFault })
+  const hub = new Hub({
+    ...{ log, bus: localBus, directory: localDirectory, clock, limits },
+    ...{ tokenEveryMessage: false, onFault },
+  })
   t.after(async () => {
     await hub.drain()
     database.close()

@@ -1,0 +1,114 @@
+/** The other nodes of this log: who is there, and what ended there. */
+
+import type { Directory, PresenceRow } from '../bus/directory.ts'
+import type { Hub } from './hub.ts'
+
+export class Neighbours {
+  readonly #hub: Hub
+  readonly #directory: Directory
+  /** Who came and went here since it was last written down, by room and user. */
+  #changes = new Map<string, PresenceRow>()
+  /** Rooms whose people on other nodes may have changed. */
+  #stale = new Set<string>()
+  readonly #tasks: Task[]
+
+  constructor(hub: Hub, directory: Directory) {
+    const { limits } = hub
+    this.#hub = hub
+    this.#directory = directory
+    this.#tasks = [
+      { everyMs: limits.renewMs, run: () => this.#renew() },
+      { everyMs: limits.revocationsMs, run: () => this.#revoke() },
+      { everyMs: limits.compareMs, run: () => this.#doubtAll() },
+      { everyMs: limits.presenceMs, run: () => this.#write() },
+      { everyMs: limits.presenceMs, run: () => this.#readStale() },
+    ].map((task) => ({ ...task, at: -Infinity, isRunning: false }))
+  }
+
+  /** Somebody came to a room of this node, or is not missed any more. */
+  note(change: PresenceRow) {
+    this.#changes.set(`${change.room} ${change.user.id}`, change)
+  }
+
+  /** Another node says that people came or went. */
+  hear(room: string) {
+    this.#stale.add(room)
+  }
+
+  /** Reads who is in a room that opens here. Never rejects: who is not seen now is seen later. */
+  async meet(room: string) {
+    await this.#readAbout([room]).catch(this.#hub.options.onFault)
+  }
+
+  /** Does what is due, each thing once at a time; called once a second. */
+  sweep(now: number) {
+    for (const task of this.#tasks) {
+      if (task.isRunning || now - task.at < task.everyMs) continue
+      task.at = now
+      task.isRunning = true
+      task
+        .run()
+        .catch(this.#hub.options.onFault)
+        .finally(() => (task.isRunning = false))
+    }
+  }
+
+  async #renew() {
+    if (await this.#directory.renew()) return
+    // We are new, or the database lost what it need not keep: all our people are news.
+    for (const [room, { localUsers }] of this.#hub.rooms) {
+      for (const user of localUsers) this.note({ room, user, isHere: true })
+    }
+  }
+
+  async #revoke() {
+    const asked = this.#hub.clock.now()
+    const { sessions, memberships } = await this.#directory.revocations()
+    if (sessions.length > 0) this.#hub.endSessions(sessions)
+    // Who took a seat after the question may have joined again since.
+    for (const { room, user } of memberships) this.#hub.endMembership(user, room, asked)
+  }
+
+  /** Who died said nothing: so everything is read again from time to time. */
+  async #doubtAll() {
+    for (const room of this.#hub.rooms.keys()) this.#stale.add(room)
+  }
+
+  async #write() {
+    if (this.#changes.size === 0) return
+    const changes = this.#changes
+    this.#changes = new Map()
+    try {
+      await this.#directory.savePresence([...changes.values()])
+    } catch (error) {
+      this.#changes = new Map([...changes, ...this.#changes])
+      throw error
+    }
+    const rooms = new Set([...changes.values()].map(({ room }) => room))
+    for (const room of rooms) this.#hub.bus.publish({ type: 'presence', room })
+  }
+
+  async #readStale() {
+    const rooms = [...this.#stale].filter((room) => this.#hub.rooms.has(room))
+    this.#stale.clear()
+    if (rooms.length > 0) await this.#readAbout(rooms)
+  }
+
+  async #readAbout(rooms: string[]) {
+    try {
+      const found = await this.#directory.presence(rooms)
+      for (const room of rooms) this.#hub.rooms.get(room)?.setRemoteUsers(found.get(room) ?? [])
+    } catch (error) {
+      for (const room of rooms) this.#stale.add(room)
+      throw error
+    }
+  }
+}
+
+interface Task {
+  everyMs: number
+  run(): Promise<void>
+  /** When it was last begun. */
+  at: number
+  isRunning: boolean
+}

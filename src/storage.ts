@@ -1,0 +1,83 @@
+/** Where everything is kept, and what the nodes that share it hear of each other by. */
+
+import { createSqliteAccounts } from './auth/sqlite-accounts.ts'
+import type { Accounts } from './auth/accounts.ts'
+import { createTickets, type Tickets } from './auth/tickets.ts'
+import type { Bus } from './bus/bus.ts'
+import type { Directory } from './bus/directory.ts'
+import { localBus, localDirectory } from './bus/local.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Log } from './log/log.ts'
+import { openDatabase } from './log/sqlite.ts'
+import { createSqliteLog } from './log/sqlite-log.ts'
+
+export interface Storage {
+  log: Log
+  accounts: Accounts
+  tickets: Tickets
+  /** Tickets that sign in another device. */
+  links: Tickets
+  bus: Bus
+  directory: Directory
+  /** For people: where messages are kept; never with a password. */
+  place: string
+}
+
+export interface StorageOptions {
+  config: Config
+  clock: Clock
+  /** Gets what nobody expected, for the operator. */
+  onFault(error: unknown): void
+}
+
+/**
+ * Waits for a Postgres that cannot be reached, and says so.
+ * @throws {import('./log/sqlite.ts').DataFileError} when the file cannot be opened
+ * @throws {import('./log/postgres.ts').DatabaseError} when the database will not have us
+ */
+export function openStorage(options: StorageOptions): Promise<Storage> {
+  const { databaseUrl } = options.config
+  return databaseUrl ? onPostgres(databaseUrl, options) : onSqlite(options)
+}
+
+/** One node. What is loaded for many is left out, as it would double the time to start. */
+async function onSqlite({ config, clock }: StorageOptions): Promise<Storage> {
+  const { limits, dataFile } = config
+  const database = openDatabase(dataFile)
+  return {
+    log: createSqliteLog(database, clock),
+    accounts: createSqliteAccounts(database, limits, clock),
+    tickets: createTickets(limits.ticketMs, clock),
+    links: createTickets(limits.linkMs, clock),
+    bus: localBus,
+    directory: localDirectory,
+    place: dataFile,
+  }
+}
+
+async function onPostgres(url: string, { config, clock, onFault }: StorageOptions) {
+  const { limits, natsUrls } = config
+  const options = { limits, clock, onFault }
+  const { openPostgres } = await import('./log/postgres.ts')
+  const { createPostgresLog } = await import('./log/postgres-log.ts')
+  const { createPostgresAccounts } = await import('./auth/postgres-accounts.ts')
+  const { createPostgresTickets } = await import('./auth/postgres-tickets.ts')
+  const { createPostgresDirectory } = await import('./bus/postgres-directory.ts')
+  const { createNotifyBus } = await import('./bus/notify.ts')
+  const db = await openPostgres(url, options)
+  const { epoch } = db
+  const bus = natsUrls
+    ? (await import('./bus/nats.ts')).createNatsBus({ servers: natsUrls, epoch, ...options })
+    : createNotifyBus(db, options)
+  const { host, pathname } = new URL(url)
+  return {
+    log: createPostgresLog(db, clock),
+    accounts: createPostgresAccounts(db, limits, clock),
+    tickets: createPostgresTickets(db, 'ticket', limits.ticketMs),
+    links: createPostgresTickets(db, 'link', limits.linkMs),
+    bus,
+    directory: createPostgresDirectory(db, limits),
+    place: `Postgres at ${host}${pathname}`,
+  }
+}
