@@ -169,11 +169,11 @@ function isLoopback(host: string) {
 }
 
 function isPostgres(address: string) {
-  return URL.canParse(address) && /^postgres(ql)?:$/.test(new URL(address).protocol)
+  return URL.canParse(address) && /^postgres(ql)?:\/\//.test(address)
 }
 
 function isNats(address: string) {
-  return URL.canParse(address) && /^(nats|tls):$/.test(new URL(address).protocol)
+  return URL.canParse(address) && /^(nats|tls):\/\//.test(address)
 }
 
 function isOrigin(name: string) {

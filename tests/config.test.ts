@@ -37,8 +37,8 @@ const BAD: Record<string, string[]> = {
     BURSTS.map((name) => [name, ['0', '-1', '2.5', '1000001', 'x', 'Infinity']]),
   ),
   ...Object.fromEntries(CONNECTIONS.map((name) => [name, ['0', '-1', '1.5', '100001', 'x']])),
-  DATABASE_URL: ['postgres://localhost/hearth'],
-  NATS_URL: ['nats://localhost'],
+  DATABASE_URL: ['localhost', 'mysql://localhost/hearth', 'https://localhost', 'postgres:x'],
+  NATS_URL: ['localhost:4222', 'http://localhost', 'nats://one, two', 'nats://one,'],
   TLS_CERT: ['cert.pem'],
   TLS_KEY: ['key.pem'],
   JWKS_URL: ['https://a.example/jwks'],
@@ -62,6 +62,7 @@ test('an empty environment is a good one', () => {
 test('every variable is heard', () => {
   const config = read({
     ...{ HOST: '0.0.0.0', PORT: '0', DATA_FILE: ':memory:' },
+    ...{ DATABASE_URL: 'postgres://u:p@h:5433/d', NATS_URL: 'nats://one:4222, tls://two' },
     ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
     ...{ TRUST_PROXY: '2', TICKET_BIND_IP: 'false', TOKEN_EVERY_MESSAGE: 'true' },
     ...{ ACCESS_CODE: 'x', ADMIN_TOKEN: '12345678', LOG_LEVEL: 'off' },
@@ -79,6 +80,8 @@ test('every variable is heard', () => {
     [config.accessCode, config.adminToken, config.logLevel],
     ['x', '12345678', 'off'],
   )
+  assert.equal(config.databaseUrl, 'postgres://u:p@h:5433/d')
+  assert.deepEqual(config.natsUrls, ['nats://one:4222', 'tls://two'])
   const { limits } = config
   assert.deepEqual(
     [limits.messageRate, limits.frameRate, limits.readRate, limits.sessionsPerMinute],
@@ -102,7 +105,7 @@ test('the ends of the ranges are good', () => {
 test('a bad value is one line that names the variable and shows no value', () => {
   for (const [name, values] of Object.entries(BAD)) {
     for (const value of values) {
-      const lines = problems({ [name]: value })
+      const lines = problems({ DATABASE_URL: 'postgres://localhost/hearth', [name]: value })
       assert.equal(lines.length, 1, `${name}=${value}: ${lines.join(' | ')}`)
       const [line = ''] = lines
       assert.ok(line.startsWith(name), line)
@@ -134,10 +137,18 @@ test('a host that others reach needs to know where its page is', () => {
   }
 })
 
+test('nodes with a bus and without a common log are refused', () => {
+  const [line, ...more] = problems({ NATS_URL: 'nats://localhost' })
+  assert.match(line ?? '', /^NATS_URL: requires DATABASE_URL/)
+  assert.deepEqual(more, [])
+  read({ NATS_URL: 'nats://localhost', DATABASE_URL: 'postgresql://localhost/hearth' })
+})
+
 test('no message shows a secret', () => {
   const secrets = {
     ADMIN_TOKEN: 'hunter2',
-    DATABASE_URL: 'postgres://u:hunter2@h/d',
+    DATABASE_URL: 'mysql://u:hunter2@h/d',
+    NATS_URL: 'https://u:hunter2@h',
     PORT: 'hunter2',
   }
   const more = {

@@ -216,8 +216,8 @@ export class Client {
   }
 
   /** Waits until `condition` holds, looking again at every event. */
-  async until(condition: () => boolean, what = 'a condition') {
-    const end = performance.now() + PATIENCE_MS
+  async until(condition: () => boolean, what = 'a condition', patienceMs = PATIENCE_MS) {
+    const end = performance.now() + patienceMs
     while (!condition()) {
       const left = end - performance.now()
       const seen = () => JSON.stringify(this.events.slice(-5))

@@ -5,7 +5,9 @@ import { writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { newcomer, tempFolder } from './helpers.ts'
-import { startProcess, type ServerProcess } from './process.ts'
+import { hasNats, startNats } from './nats.ts'
+import { startPostgres } from './postgres.ts'
+import { freePort, startProcess, type ServerProcess } from './process.ts'
 
 /** Generous: CI starts two servers on two busy cores. ms */
 const START_MS = 10_000
@@ -107,4 +109,47 @@ test('a second signal does not wait', async (t) => {
   server.kill('SIGINT')
   assert.equal(await server.ended(), 1)
   assert.equal(server.output.stderr, '')
+})
+
+test('a bus without a common log is refused: exit 2', async (t) => {
+  const server = startProcess(t, { NATS_URL: 'nats://127.0.0.1:4222', DATA_FILE: ':memory:' })
+  await assertRefused(server, 2, 'NATS_URL', 'DATABASE_URL')
+})
+
+test('Postgres is not there yet: it is waited for, loudly, and the way out stays open', async (t) => {
+  const port = await freePort()
+  const url = `postgres://hearth:hunter2@127.0.0.1:${port}/hearth`
+  const server = startProcess(t, { PORT: '0', DATABASE_URL: url })
+  const line = await server.says(/.*waiting for Postgres.*/)
+  assert.ok(line.includes(`${port}`) && !line.includes('hunter2'), line)
+  server.kill('SIGTERM')
+  assert.equal(await server.ended(), 0)
+})
+
+test('Postgres and NATS come after the node: it starts, and finds the bus later', async (t) => {
+  if (!hasNats(t)) return
+  const [postgres, nats] = await Promise.all([startPostgres(t), startNats(t)])
+  const DATABASE_URL = await postgres.newDatabase()
+  postgres.kill('SIGQUIT')
+  nats.kill('SIGKILL')
+  await Promise.all([postgres.ended(), nats.ended()])
+  const env = { PORT: '0', DATABASE_URL, NATS_URL: `nats://127.0.0.1:${nats.port}` }
+  const server = startProcess(t, env)
+  await server.says(/waiting for Postgres/)
+  await postgres.start()
+  const url = await server.says(/Hearth is at (http:\S+), messages are kept in Postgres at/)
+  const ann = await newcomer(t, url, 'Ann')
+  await ann.join('lobby')
+  await ann.say('lobby', 'no bus yet')
+  await server.says(/bus down/)
+  await nats.start()
+  await server.says(/bus up/)
+  assert.equal(ann.closed, null)
+})
+
+test('a database that will not have us: one line without the password, exit 1', async (t) => {
+  const postgres = await startPostgres(t)
+  const DATABASE_URL = `postgres://postgres:hunter2@127.0.0.1:${postgres.port}/nowhere`
+  const lines = await assertRefused(startProcess(t, { PORT: '0', DATABASE_URL }), 1, 'nowhere')
+  assert.ok(lines.length === 1 && !lines.join().includes('hunter2'), lines.join())
 })

@@ -145,6 +145,21 @@ test('the log does not answer: all unavailable, and the same again is stored onc
   assert.deepEqual(tell(again), [1, 2])
 })
 
+test('who waits behind a batch that got no answer does not wait as long again', async () => {
+  const { appender, batches, state } = setUp()
+  state.holds = true
+  state.fault = () => new LogUnavailable('gone')
+  const first = appender.append(say(ann))
+  await turn()
+  const behind = times(700, () => appender.append(say(bob)))
+  state.finish()
+  const outcomes = await Promise.all([first, ...behind])
+  assert.deepEqual(new Set(tell(outcomes)), new Set(['unavailable']))
+  assert.equal(batches.length, 1)
+  Object.assign(state, { holds: false, fault: () => null })
+  assert.deepEqual(tell([await appender.append(say(bob))]), [1])
+})
+
 test('one entry that cannot be stored takes none of the others with it', async () => {
   const { appender, appended, faults, state } = setUp()
   state.fault = (drafts) => {

@@ -5,61 +5,25 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import { findDeno } from '../deno.js'
 import { newcomer, startServer, tempFolder } from '../helpers.ts'
 import { startProcess } from '../process.ts'
+import {
+  acknowledged,
+  bodies,
+  enter,
+  FRAMES,
+  LIVELY,
+  message,
+  open,
+  PHONE,
+  say,
+  until,
+  type Person,
+} from './people.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const LIVELY = { MESSAGE_RATE: '10000', MESSAGE_BURST: '10000', SESSION_RATE: '10000' }
-const FRAMES = { FRAME_RATE: '10000', FRAME_BURST: '10000', READ_RATE: '1000', READ_BURST: '1000' }
-const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true }
-const PATIENCE_MS = 15_000
-
-/** What Chromium says by itself of a 401 or of a server that is gone; the page cannot stop it. */
-const EXPECTED = /Failed to load resource|WebSocket connection to/
-
-interface Person {
-  page: Page
-  /** Everything the page complained of: violations of the CSP, errors, warnings. */
-  complaints: string[]
-}
-
-async function open(browser: Browser, url: string, options: BrowserContextOptions = {}) {
-  const context = await browser.newContext(options)
-  context.setDefaultTimeout(PATIENCE_MS)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(String(error)))
-  page.on('console', (message) => {
-    if (!EXPECTED.test(message.text())) complaints.push(message.text())
-  })
-  await page.goto(url)
-  return { page, complaints }
-}
-
-async function enter(browser: Browser, url: string, name: string, options?: BrowserContextOptions) {
-  const person = await open(browser, url, options)
-  await person.page.getByLabel('Your name').fill(name)
-  await person.page.getByRole('button', { name: 'Come in' }).click()
-  await person.page.locator('#count:not(:empty)').waitFor({ state: 'attached' })
-  return person
-}
-
-async function say({ page }: Person, text: string) {
-  await page.getByLabel('write message').fill(text)
-  await page.keyboard.press('Enter')
-}
-
-const message = ({ page }: Person, text: string) => page.locator('.message', { hasText: text })
-const acknowledged = (person: Person, text: string) =>
-  message(person, text).and(person.page.locator(':not(.pending)')).waitFor()
-const bodies = ({ page }: Person) => page.locator('.message .body').allTextContents()
-
-/** Waits until the page says so. */
-const until = ({ page }: Person, condition: () => boolean) => page.waitForFunction(condition)
-
 /** What a server as a process of its own is started with. */
 const settings = (folder: string, port = 0) => ({
   ...LIVELY,

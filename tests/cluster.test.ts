@@ -1,0 +1,251 @@
+/** Several nodes on one real Postgres, with and without NATS: one chat; and what an outage costs. */
+
+import assert from 'node:assert/strict'
+import { after, test, type TestContext } from 'node:test'
+import type { Hearth } from '../src/hearth.ts'
+import { knock } from './conformance/raw.ts'
+import {
+  connect,
+  GENEROUS,
+  newcomer,
+  newTicket,
+  signIn,
+  startServer,
+  type Client,
+} from './helpers.ts'
+import { hasNats, startNats } from './nats.ts'
+import { startPostgres, type PostgresServer } from './postgres.ts'
+import { startProxy } from './proxy.ts'
+
+/** What a sender may wait for an answer while Postgres is gone, and after its return. ms */
+const OUTAGE_MS = 5_000
+/** What other nodes may be behind when the bus is lost. ms */
+const CATCH_UP_MS = 2_000
+/** For a busy machine. ms */
+const SLACK_MS = 1_000
+
+/** One server for all tests, each in a database of its own; those about outages start their own. */
+let shared: Promise<PostgresServer> | undefined
+const cleanups: (() => unknown)[] = []
+after(async () => {
+  for (const cleanup of cleanups) await cleanup()
+})
+
+function sharedPostgres() {
+  return (shared ??= startPostgres({ after: (cleanup) => cleanups.push(cleanup) }))
+}
+
+async function startNodes(t: TestContext, count: number, env: Record<string, string>) {
+  const one = () => startServer(t, { env, limits: GENEROUS })
+  return Promise.all(Array.from({ length: count }, one))
+}
+
+async function startCluster(t: TestContext, count: number, more = {}) {
+  const DATABASE_URL = await (await sharedPostgres()).newDatabase()
+  return startNodes(t, count, { DATABASE_URL, ...more })
+}
+
+const ids = (client: Client) => client.all('message').map(({ id }) => id)
+
+/** Says something and takes the time until the answer, whichever it is. ms */
+async function timedSay(client: Client) {
+  const id = crypto.randomUUID()
+  const before = performance.now()
+  client.send({ type: 'say', room: 'lobby', id, body: 'hello' })
+  const code = () => {
+    if (client.all('message').some((entry) => entry.id === id)) return 'ok'
+    return client.all('error').find((error) => error.id === id)?.code
+  }
+  await client.until(() => code() !== undefined, 'an answer', 3 * OUTAGE_MS)
+  return { id, code: code(), ms: performance.now() - before }
+}
+
+/** One chat on several nodes: everybody hears everything once, in one order, and sees everybody. */
+async function talk(t: TestContext, nodes: Hearth[]) {
+  const clients = await Promise.all(nodes.map(({ url }, n) => newcomer(t, url, `Person ${n}`)))
+  for (const client of clients) await client.join('lobby')
+  const said = 20
+  for (let n = 0; n < said; n += 1) {
+    for (const client of clients) {
+      client.send({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body: `${n}` })
+    }
+  }
+  const all = said * clients.length
+  for (const client of clients) await client.until(() => ids(client).length === all, 'all of it')
+  for (const client of clients) {
+    assert.deepEqual(ids(client), ids(clients[0]!))
+    assert.deepEqual(
+      client.all('message').map(({ seq }) => seq),
+      ids(client).map((_, n) => n + 1),
+    )
+  }
+  const [first, ...others] = clients
+  const seen = () => {
+    const joined = first!.all('presence').flatMap((event) => event.joined ?? [])
+    return new Set([...(first!.all('joined')[0]?.members ?? []), ...joined].map(({ id }) => id))
+  }
+  await first!.until(() => others.every(({ account }) => seen().has(account.user.id)), 'everybody')
+  first!.send({ type: 'typing', room: 'lobby' })
+  for (const other of others) {
+    assert.equal((await other.next('typing')).user.id, first!.account.user.id)
+  }
+}
+
+test('three nodes on one Postgres are one chat', async (t) => {
+  const nodes = await startCluster(t, 3)
+  await talk(t, nodes)
+})
+
+test('three nodes on one Postgres and NATS are one chat', async (t) => {
+  if (!hasNats(t)) return
+  const nats = await startNats(t)
+  const nodes = await startCluster(t, 3, { NATS_URL: `nats://127.0.0.1:${nats.port}` })
+  await talk(t, nodes)
+})
+
+test('identity holds on every node: a session, a ticket once, a link, a position', async (t) => {
+  const nodes = await startCluster(t, 2)
+  const [one, two] = nodes as [Hearth, Hearth]
+  const ann = await signIn(one.url, 'Ann')
+  const bearer = { authorization: `Bearer ${ann.token}` }
+  assert.equal((await fetch(`${two.url}/api/session`, { headers: bearer })).status, 200)
+  const taken = await fetch(`${two.url}/api/session`, {
+    ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+    body: JSON.stringify({ name: 'ANN' }),
+  })
+  assert.equal(taken.status, 409)
+  const phone = await connect(t, one.url, ann)
+  const laptop = await connect(t, two.url, ann)
+  const { joined } = (await phone.join('lobby'))!
+  await laptop.join('lobby')
+  assert.equal(laptop.all('joined')[0]?.epoch, joined.epoch)
+  const { seq, id } = await phone.say('lobby', 'hello')
+  await laptop.next('message')
+  phone.send({ type: 'read', room: 'lobby', seq })
+  await laptop.next('read', (event) => event.seq === seq)
+  phone.cut()
+  const again = await connect(t, two.url, ann)
+  const resumed = await again.join('lobby', { after: seq, last: id, epoch: joined.epoch })
+  assert.equal(resumed.joined.reset, false)
+})
+
+test('a ticket is redeemed once, on whichever node', async (t) => {
+  const nodes = await startCluster(t, 2)
+  const { token } = await signIn(nodes[0]!.url, 'Ann')
+  const ticket = await newTicket(nodes[0]!.url, token)
+  const tries = await Promise.all(
+    Array.from({ length: 20 }, (_, n) => knock(t, nodes[n % 2]!.url, ticket)),
+  )
+  assert.deepEqual(tries.map(({ status }) => status).sort(), [
+    101,
+    ...Array.from({ length: 19 }, () => 401),
+  ])
+})
+
+test('signing out and leaving reach the other node within five seconds', async (t) => {
+  const nodes = await startCluster(t, 2)
+  const [one, two] = nodes as [Hearth, Hearth]
+  const ann = await signIn(one.url, 'Ann')
+  const [phone, laptop] = [await connect(t, one.url, ann), await connect(t, two.url, ann)]
+  for (const device of [phone, laptop]) {
+    await device.join('lobby')
+    await device.join('garden')
+  }
+  phone.send({ type: 'leave', room: 'garden' })
+  await laptop.next('removed', ({ room }) => room === 'garden')
+  laptop.send({ type: 'say', room: 'garden', id: crypto.randomUUID(), body: 'still here?' })
+  assert.equal((await laptop.refusal()).code, 'not_joined')
+  // Leaving is not for ever: it may come back, and stays.
+  await laptop.join('garden')
+  await laptop.say('garden', 'back')
+  const headers = { authorization: `Bearer ${ann.token}` }
+  const gone = await fetch(`${one.url}/api/session`, { method: 'DELETE', headers })
+  assert.equal(gone.status, 204)
+  assert.equal(await laptop.closeCode(), 4501)
+  assert.equal(laptop.all('removed').length, 1)
+})
+
+test('Postgres gone: nothing is acknowledged, nobody is thrown out, all goes on after', async (t) => {
+  const postgres = await startPostgres(t)
+  const nodes = await startNodes(t, 2, { DATABASE_URL: await postgres.newDatabase() })
+  const [a, b] = [await newcomer(t, nodes[0]!.url, 'Ann'), await newcomer(t, nodes[1]!.url, 'Bob')]
+  for (const client of [a, b]) await client.join('lobby')
+  const before = await a.say('lobby', 'before')
+  await b.next('message', ({ id }) => id === before.id)
+  postgres.kill('SIGQUIT')
+  await postgres.ended()
+  const refused = await timedSay(a)
+  assert.equal(refused.code, 'unavailable')
+  assert.ok(refused.ms < OUTAGE_MS, `${refused.ms} ms`)
+  assert.deepEqual([a.closed, b.closed], [null, null])
+  await postgres.start()
+  const back = performance.now()
+  for (let answer; answer?.code !== 'ok';) {
+    answer = await timedSay(a)
+    assert.ok(performance.now() - back < OUTAGE_MS + SLACK_MS, 'acknowledged again')
+  }
+  const sent = { type: 'say', room: 'lobby', id: refused.id, body: 'hello' }
+  a.send(sent)
+  await b.until(() => ids(b).filter((id) => id === refused.id).length === 1, 'the retry')
+  assert.deepEqual([a.closed, b.closed], [null, null])
+  await b.say('lobby', 'after')
+})
+
+test('Postgres frozen: senders are told within five seconds', async (t) => {
+  const postgres = await startPostgres(t)
+  const proxy = await startProxy(t, postgres.port)
+  const direct = await postgres.newDatabase()
+  const [node] = await startNodes(t, 1, {
+    DATABASE_URL: direct.replace(`:${postgres.port}`, `:${proxy.port}`),
+  })
+  const a = await newcomer(t, node!.url, 'Ann')
+  await a.join('lobby')
+  await a.say('lobby', 'before')
+  proxy.freeze()
+  const answers = [timedSay(a)]
+  // While the first is being waited for.
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  answers.push(timedSay(a), timedSay(a))
+  for (const { code, ms } of await Promise.all(answers)) {
+    assert.equal(code, 'unavailable')
+    assert.ok(ms < OUTAGE_MS + SLACK_MS, `${ms} ms`)
+  }
+  proxy.pass()
+  const back = performance.now()
+  for (let answer; answer?.code !== 'ok';) {
+    answer = await timedSay(a)
+    assert.ok(performance.now() - back < OUTAGE_MS + SLACK_MS, 'acknowledged again')
+  }
+  assert.equal(a.closed, null)
+})
+
+test(
+  'NATS gone: sends are acknowledged, the other node catches up',
+  { skip: !hasNats() },
+  async (t) => {
+    const nats = await startNats(t)
+    const nodes = await startCluster(t, 2, { NATS_URL: `nats://127.0.0.1:${nats.port}` })
+    const [a, b] = [
+      await newcomer(t, nodes[0]!.url, 'Ann'),
+      await newcomer(t, nodes[1]!.url, 'Bob'),
+    ]
+    const c = await newcomer(t, nodes[0]!.url, 'Cyd')
+    for (const client of [a, b, c]) await client.join('lobby')
+    const first = await a.say('lobby', 'before')
+    await b.next('message', ({ id }) => id === first.id)
+    nats.kill('SIGKILL')
+    await nats.ended()
+    for (let n = 0; n < 3; n += 1) {
+      const { id } = await a.say('lobby', `without a bus ${n}`)
+      const said = performance.now()
+      await c.next('message', (event) => event.id === id)
+      assert.ok(performance.now() - said < 500, 'same node')
+      await b.next('message', (event) => event.id === id)
+      assert.ok(performance.now() - said < CATCH_UP_MS + SLACK_MS, `${performance.now() - said} ms`)
+    }
+    await nats.start()
+    const last = await a.say('lobby', 'with it again')
+    await b.next('message', ({ id }) => id === last.id)
+    assert.deepEqual(ids(b), ids(a))
+  },
+)
