@@ -252,7 +252,12 @@ export class Hub {
     if (this.#reads.size === 0) return
     const reads = this.#reads
     this.#reads = new Map()
-    await this.log.saveReads([...reads.values()])
+    try {
+      await this.log.saveReads([...reads.values()])
+    } catch (error) {
+      this.#reads = new Map([...reads, ...this.#reads])
+      throw error
+    }
   }
 
   /* ------------------------------------------------------------------ time */

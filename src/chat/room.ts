@@ -112,8 +112,8 @@ export class Room {
    * there, is not the one we told of: everybody starts afresh.
    */
   compare({ seq }: Position, { head, id }: Omit<Compared, 'room'>) {
-    const held = this.#tail.idAt(seq)
-    if (head >= seq && (held === undefined || held === id)) return this.observe(head)
+    const held = this.#tail.idAt(seq) ?? id
+    if (head >= seq && (id === null || held === id)) return this.observe(head)
     this.#options.onFault(new Error(`the log of ${this.name} went back from ${seq} to ${head}`))
     this.#cancelFlush?.()
     this.#cancelFlush = null

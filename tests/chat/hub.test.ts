@@ -122,6 +122,21 @@ test('read positions are written together, at the sweep', async (t) => {
   ])
 })
 
+test('read positions outlive a log that does not answer', async (t) => {
+  const log = new MemoryLog()
+  const saved: (readonly ReadPosition[])[] = []
+  log.saveReads = () => Promise.reject(new LogUnavailable('gone'))
+  const { clock, connect } = openHub(t, { log })
+  const a = connect(ann)
+  await a.join()
+  await a.ask(say(), say(), { type: 'read', room: 'lobby', seq: 1 })
+  await clock.advance(1_000)
+  await a.ask({ type: 'read', room: 'lobby', seq: 2 })
+  log.saveReads = async (reads: readonly ReadPosition[] = []) => void saved.push(reads)
+  await clock.advance(1_000)
+  assert.deepEqual(saved, [[{ room: 'lobby', user: ann.id, seq: 2 }]])
+})
+
 test('a user who came back too soon has not got his tokens back', async (t) => {
   const { clock, connect } = openHub(t)
   const first = connect(ann)
