@@ -74,7 +74,7 @@ export default defineConfig(
     rules: arrow(
       'chat/ knows the interfaces of log and bus, nothing above it and no implementation.',
       ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts', '**/log/*sqlite*'],
-      ...['**/log/*postgres*', '**/bus/*local*', '**/bus/*notify*', '**/bus/*nats*'],
+      ...['**/log/*postgres*', '**/bus/!(bus|directory).ts'],
     ),
   },
   {

