@@ -74,7 +74,7 @@ export default defineConfig(
     rules: arrow(
       'chat/ knows the interfaces of log and bus, nothing above it and no implementation.',
       ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts', '**/log/*sqlite*'],
-      ...['**/log/*postgres*', '**/bus/!(bus|directory).ts'],
+      ...['**/log/*postgres*', '**/bus/*', '!**/bus/bus.ts', '!**/bus/directory.ts'],
     ),
   },
   {

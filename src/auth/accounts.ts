@@ -29,3 +29,26 @@ export interface Accounts {
   /** Ends a session, or all of its user's. A guest's name is freed with the last. @returns hashes */
   endSessions(session: Session, all: boolean): Promise<string[]>
 }
+
+/** A session in use is written down this often, not at every request. ms */
+export const TOUCH_MS = 3_600_000
+
+/** A row of `sessions` with its user's name; times in any form that `Date` takes. */
+export interface SessionRow {
+  hash: string
+  user_id: string
+  name: string
+  role: Role
+  seen_at: number | string
+  expires_at: number | string | null
+}
+
+export function toSession(row: SessionRow, idleSessionMs: number): Session {
+  return {
+    hash: row.hash,
+    user: { id: row.user_id, name: row.name },
+    role: row.role,
+    expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
+    idleUntil: new Date(new Date(row.seen_at).getTime() + idleSessionMs),
+  }
+}

@@ -3,19 +3,14 @@
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { transaction, type Database } from '../log/sqlite.ts'
-import type { Accounts, Role, Session } from './accounts.ts'
-
-/** A session in use is written down this often, not at every request. ms */
-const TOUCH_MS = 3_600_000
-
-interface SessionRow {
-  hash: string
-  user_id: string
-  name: string
-  role: Role
-  seen_at: number
-  expires_at: number | null
-}
+import {
+  toSession,
+  TOUCH_MS,
+  type Accounts,
+  type Role,
+  type SessionRow,
+  type Session,
+} from './accounts.ts'
 
 export function createSqliteAccounts(
   { db }: Pick<Database, 'db'>,
@@ -101,15 +96,5 @@ export function createSqliteAccounts(
         sql.freeName.run(user.id)
         return hashes
       }),
-  }
-}
-
-function toSession(row: SessionRow, idleSessionMs: number): Session {
-  return {
-    hash: row.hash,
-    user: { id: row.user_id, name: row.name },
-    role: row.role,
-    expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
-    idleUntil: new Date(row.seen_at + idleSessionMs),
   }
 }

@@ -1,56 +1,20 @@
 /** The log in SQLite. Synchronous inside: nothing comes between a read and what it decides. */
 
 import { sleep, type Clock } from '../clock.ts'
-import type { Entry, Message } from '../protocol.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
-import { contentOf, digestOf } from './digest.ts'
-import {
-  LogUnavailable,
-  type Draft,
-  type Log,
-  type Outcome,
-  type ReadPosition,
-  type RoomSummary,
-} from './log.ts'
+import type { Message } from '../protocol.ts'
+import { LogUnavailable, type Draft, type Log, type Outcome, type RoomSummary } from './log.ts'
+import * as rows from './rows.ts'
 import { transaction, type Database } from './sqlite.ts'
-
-/** More users of one reaction than this are counted and not named. */
-const REACTION_USERS = 100
-const UNREAD_COUNTED = 100
-/** Who writes much and reads nothing must not make the query long. */
-const UNREAD_LOOKED_AT = 1_000
 
 /** What the file or the disk may say that a later try can find mended. */
 const PASSING = /SQLITE_(FULL|IOERR|BUSY|NOMEM|READONLY|CANTOPEN)|disk|locked|readonly/i
-
-interface Row {
-  room: string
-  seq: number
-  id: string
-  kind: Entry['kind']
-  author_id: string
-  author_name: string
-  at: string
-  body: string | null
-  target: number | null
-  reply_to: number | null
-  mentions: string | null
-  emoji: string | null
-  is_on: number | null
-  deleted: number
-  digest: string
-}
 
 /** What an entry is made of when it is appended. */
 const COLUMNS = [
   ...(['room', 'seq', 'id', 'kind', 'author_id', 'author_name', 'at', 'body', 'target'] as const),
   ...(['reply_to', 'mentions', 'emoji', 'is_on', 'digest'] as const),
 ]
-
-interface MessageRow extends Row {
-  edited_body: string | null
-  edited_at: string | null
-}
 
 export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): Log {
   const sql = {
@@ -97,7 +61,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     ),
     reactions: db.prepare(
       `SELECT target, emoji, count(*) AS count, min(seq) AS first,
-         json_group_array(author_id) FILTER (WHERE place <= ${REACTION_USERS}) AS users
+         json_group_array(author_id) FILTER (WHERE place <= ${rows.REACTION_USERS}) AS users
        FROM (SELECT target, emoji, author_id, seq,
                row_number() OVER (PARTITION BY target, emoji ORDER BY seq) AS place
              FROM reactions WHERE room = ? AND target BETWEEN ? AND ?)
@@ -111,8 +75,8 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
       `SELECT count(*) AS unread, coalesce(sum(instr(mentions, ?) > 0), 0) AS mentions FROM (
          SELECT mentions FROM (
            SELECT author_id, mentions FROM messages WHERE room = ? AND kind = 'message' AND seq > ?
-           ORDER BY seq DESC LIMIT ${UNREAD_LOOKED_AT})
-         WHERE author_id <> ? LIMIT ${UNREAD_COUNTED})`,
+           ORDER BY seq DESC LIMIT ${rows.UNREAD_LOOKED_AT})
+         WHERE author_id <> ? LIMIT ${rows.UNREAD_COUNTED})`,
     ),
     read: db.prepare(
       `UPDATE members SET read = min(?, (SELECT head FROM rooms WHERE rooms.room = members.room))
@@ -123,30 +87,21 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
   const headOf = (room: string) => (sql.room.get(room) as { head: number } | undefined)?.head ?? 0
 
   /** Why a draft cannot be stored; null when it can. */
-  const refusal = (draft: Draft): Outcome | null => {
+  const refusal = (draft: Draft): rows.Refusal | null => {
     if (draft.kind === 'message') {
-      if (draft.replyTo === undefined || messageAt(draft.room, draft.replyTo)) return null
-      return { code: 'not_found', message: 'replyTo: there is no such message' }
+      return draft.replyTo === undefined || messageAt(draft.room, draft.replyTo)
+        ? null
+        : 'not_found'
     }
     const target = messageAt(draft.room, draft.target)
-    if (!target || target.deleted) {
-      return { code: 'not_found', message: 'target: there is no such message' }
-    }
-    const isOwn = target.author_id === draft.author.id
-    if (draft.kind === 'edit' && !isOwn) {
-      return { code: 'forbidden', message: 'only its author edits a message' }
-    }
-    if (draft.kind === 'delete' && !isOwn && !draft.moderates) {
-      return { code: 'forbidden', message: 'only its author deletes a message' }
-    }
-    if (draft.kind === 'reaction' && draft.on && isOneTooMany(draft)) {
-      return { code: 'too_many', message: `at most ${EMOJI_PER_MESSAGE} different emoji` }
-    }
-    return null
+    if (!target || target.deleted) return 'not_found'
+    if (draft.kind === 'reaction') return draft.on && isOneTooMany(draft) ? 'too_many' : null
+    const mayChange = draft.kind === 'delete' && draft.moderates
+    return mayChange || target.author_id === draft.author.id ? null : 'forbidden'
   }
 
   const messageAt = (room: string, seq: number) => {
-    const row = sql.at.get(room, seq) as Row | undefined
+    const row = sql.at.get(room, seq) as rows.Row | undefined
     return row?.kind === 'message' ? row : undefined
   }
 
@@ -172,17 +127,14 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
   }
 
   const appendOne = (draft: Draft, head: number): Outcome => {
-    const digest = digestOf(draft)
-    const known = sql.known.get(draft.room, draft.author.id, draft.id) as Row | undefined
-    if (known && known.digest === digest) return { entry: toEntry(known), repeat: true }
-    if (known) return { code: 'conflict', message: 'this id was used for something else' }
-    const refused = refusal(draft)
-    if (refused) return refused
-    const seq = head + 1
-    const row = toRow(draft, seq, clock.date().toISOString(), digest)
+    const row = rows.toRow(draft, head + 1, clock.date().toISOString())
+    const known = sql.known.get(row.room, row.author_id, row.id) as rows.Row | undefined
+    if (known?.digest === row.digest) return { entry: rows.toEntry(known), repeat: true }
+    const refused = known ? 'conflict' : refusal(draft)
+    if (refused) return rows.refuse(draft, refused)
     sql.insert.run(...COLUMNS.map((column) => row[column]))
-    applyToTarget(draft, seq)
-    return { entry: toEntry(row), repeat: false }
+    applyToTarget(draft, row.seq)
+    return { entry: rows.toEntry(row), repeat: false }
   }
 
   const appendAll = (drafts: readonly Draft[]): Outcome[] => {
@@ -247,22 +199,27 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
 
     leave: async (room, user) => void sql.removeMember.run(room, user),
 
-    after: async (room, after, limit) => (sql.after.all(room, after, limit) as Row[]).map(toEntry),
+    after: async (room, after, limit) =>
+      (sql.after.all(room, after, limit) as rows.Row[]).map(rows.toEntry),
 
     page: async (room, limit, before = Number.MAX_SAFE_INTEGER) => {
-      const rows = sql.page.all(room, before, limit + 1) as MessageRow[]
-      const shown = rows.slice(0, limit).reverse()
-      const [first] = shown
-      const last = shown.at(-1)
+      const found = sql.page.all(room, before, limit + 1) as rows.MessageRow[]
+      const [newest, oldest] = [found[0], found.at(-1)]
       const reactions =
-        first && last ? (sql.reactions.all(room, first.seq, last.seq) as ReactionRow[]) : []
-      const messages = shown.map((row) => toMessage(row, reactions))
-      return { head: headOf(room), messages, more: rows.length > limit }
+        newest && oldest ? (sql.reactions.all(room, oldest.seq, newest.seq) as ReactionRow[]) : []
+      return rows.toPage(headOf(room), found, limit, ({ seq }) => reactionsOf(seq, reactions))
     },
 
+    compare: async (positions) =>
+      positions.flatMap(({ room, seq }) => {
+        const head = headOf(room)
+        const row = sql.at.get(room, seq) as rows.Row | undefined
+        return head > 0 ? [{ room, head, id: row?.id ?? null }] : []
+      }),
+
     rooms: async (user) => {
-      const rows = sql.rooms.all(user) as (Omit<RoomSummary, 'private'> & { private: number })[]
-      return rows.map(({ room, head, read, private: isPrivate }) => {
+      const found = sql.rooms.all(user) as (Omit<RoomSummary, 'private'> & { private: number })[]
+      return found.map(({ room, head, read, private: isPrivate }) => {
         const { unread, mentions } = sql.unread.get(user, room, read, user) as {
           unread: number
           mentions: number
@@ -271,7 +228,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
       })
     },
 
-    saveReads: async (reads: readonly ReadPosition[]) => {
+    saveReads: async (reads) => {
       transaction(db, () => {
         for (const { room, user, seq } of reads) sql.read.run(seq, room, user, seq)
       })
@@ -288,67 +245,10 @@ interface ReactionRow {
   users: string
 }
 
-function toRow(draft: Draft, seq: number, at: string, digest: string): Row {
-  const { room, id, author } = draft
-  const { kind, body = null, target = null, replyTo = null, ...content } = contentOf(draft)
-  return {
-    room,
-    seq,
-    id,
-    kind,
-    author_id: author.id,
-    author_name: author.name,
-    at,
-    body,
-    target,
-    reply_to: replyTo,
-    mentions: content.mentions ? JSON.stringify(content.mentions) : null,
-    emoji: content.emoji ?? null,
-    is_on: content.on === undefined ? null : Number(content.on),
-    deleted: 0,
-    digest,
-  }
-}
-
-function toEntry(row: Row): Entry {
-  const { room, seq, id, kind, at } = row
-  const author = { id: row.author_id, name: row.author_name }
-  const common = { type: 'message', room, seq, id, author, at } as const
-  const text = row.deleted ? ({ deleted: true } as const) : { body: row.body ?? '' }
-  const target = row.target ?? 0
-  switch (kind) {
-    case 'message':
-      return { ...common, kind, ...text, ...links(row) }
-    case 'edit':
-      return { ...common, kind, target, ...text }
-    case 'delete':
-      return { ...common, kind, target }
-    case 'reaction':
-      return { ...common, kind, target, emoji: row.emoji ?? '', on: row.is_on === 1 }
-  }
-}
-
-function toMessage(row: MessageRow, reactions: readonly ReactionRow[]): Message {
-  const { seq, id, at } = row
-  const author = { id: row.author_id, name: row.author_name }
-  const common = { seq, id, author, at, ...links(row) }
-  if (row.deleted) return { ...common, deleted: true, reactions: [] }
-  return {
-    ...common,
-    body: row.edited_body ?? row.body ?? '',
-    ...(row.edited_at && { editedAt: row.edited_at }),
-    reactions: reactions
-      .filter(({ target }) => target === seq)
-      .map(({ emoji, count, users }) => ({ emoji, count, users: JSON.parse(users) })),
-  }
-}
-
-/** Which message it answers, and whom it names. */
-function links(row: Row): Pick<Message, 'replyTo' | 'mentions'> {
-  return {
-    ...(row.reply_to !== null && { replyTo: row.reply_to }),
-    ...(row.mentions !== null && { mentions: JSON.parse(row.mentions) }),
-  }
+function reactionsOf(seq: number, reactions: readonly ReactionRow[]): Message['reactions'] {
+  return reactions
+    .filter(({ target }) => target === seq)
+    .map(({ emoji, count, users }) => ({ emoji, count, users: JSON.parse(users) }))
 }
 
 function isPassing(error: unknown) {

@@ -4,9 +4,10 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../runtime/runtime.ts'
+import { DatabaseError } from './log.ts'
 
-/** The data cannot be opened; the message is for the operator. */
-export class DataFileError extends Error {}
+/** The file cannot be opened. */
+export class DataFileError extends DatabaseError {}
 
 export interface Database {
   readonly db: Sqlite

@@ -23,9 +23,13 @@ export type OpenLog = (t: TestContext) => Promise<OpenedLog>
 
 const ALL = 100_000
 
-export function logContract(name: string, open: OpenLog) {
+/**
+ * @param inside  a test that all of these are parts of; without it they stand for themselves
+ */
+export async function logContract(name: string, open: OpenLog, inside?: TestContext) {
+  const checks: [string, (t: TestContext) => Promise<void>][] = []
   const check = (title: string, body: (opened: OpenedLog, t: TestContext) => Promise<void>) =>
-    void test(`${name}: ${title}`, async (t) => body(await open(t), t))
+    void checks.push([`${name}: ${title}`, async (t) => body(await open(t), t)])
 
   check('entries are numbered 1, 2, 3 … per room, in the order of the drafts', async ({ log }) => {
     const drafts = [say(ann, 'a'), say(bob, 'b', { room: 'garden' }), say(bob, 'c')]
@@ -350,6 +354,28 @@ export function logContract(name: string, open: OpenLog) {
     assert.deepEqual(await log.rooms(userId(9)), [])
   })
 
+  check('compare tells the head of a room and who is at a position', async ({ log }) => {
+    const drafts = [say(ann), say(bob), say(ann, 'x', { room: 'garden' })]
+    await log.append([...drafts, react(bob, 9, '👍', { room: 'cellar' })])
+    const ids = drafts.map(({ id }) => id)
+    const positions = (['lobby', 'garden', 'cellar', 'nowhere'] as const).map((room) => ({
+      ...{ room, seq: 1 },
+    }))
+    const found = await log.compare([...positions, { room: 'lobby', seq: 3 }])
+    assert.deepEqual(
+      found.sort((a, b) => (a.room < b.room ? -1 : a.room > b.room ? 1 : b.id ? 1 : -1)),
+      [
+        { room: 'garden', head: 1, id: ids[2] },
+        { room: 'lobby', head: 2, id: ids[0] },
+        { room: 'lobby', head: 2, id: null },
+      ],
+    )
+    assert.deepEqual(await log.compare([{ room: 'lobby', seq: 0 }]), [
+      { room: 'lobby', head: 2, id: null },
+    ])
+    assert.deepEqual(await log.compare([]), [])
+  })
+
   check('everything is there after it was closed and opened again', async (opened) => {
     const { user, hash } = await signUp(opened, 'Ann')
     await opened.log.enter('lobby', user.id, hash)
@@ -391,6 +417,11 @@ export function logContract(name: string, open: OpenLog) {
       await fc.assert(property, { numRuns: 200 })
     },
   )
+
+  for (const [title, body] of checks) {
+    if (inside) await inside.test(title, body)
+    else void test(title, body)
+  }
 }
 
 /* ------------------------------------------------------------------ the model */

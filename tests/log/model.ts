@@ -1,7 +1,7 @@
 /** What a log should do, in the fewest words: entries in memory, and their folding into messages. */
 
 import assert from 'node:assert/strict'
-import type { Draft, Entrance, Log, Outcome } from '../../src/log/log.ts'
+import type { Draft, Entrance, Log, Outcome, Position } from '../../src/log/log.ts'
 import type { Entry, ErrorCode, Message } from '../../src/protocol.ts'
 
 const EMOJI_PER_MESSAGE = 20
@@ -147,6 +147,16 @@ export class MemoryLog implements Log {
       const messages = limit === 0 ? [] : fold(entries, older.slice(-limit))
       return { head: entries.length, messages, more: older.length > limit }
     })
+  }
+
+  compare(positions: readonly Position[]) {
+    return this.#read(() =>
+      positions.flatMap(({ room, seq }) => {
+        const entries = this.entries(room)
+        if (entries.length === 0) return []
+        return [{ room, head: entries.length, id: entries[seq - 1]?.id ?? null }]
+      }),
+    )
   }
 
   leave = async () => {}

@@ -25,4 +25,4 @@ const open: OpenLog = async (t) => {
   return openFile()
 }
 
-logContract('SQLite', open)
+void logContract('SQLite', open)
