@@ -34,8 +34,8 @@ export const DEFAULT_LIMITS = {
   notifyBytes: 7_500,
   /** A NATS message larger than this carries only the head. bytes */
   natsBytes: 256 * KIB,
-  /** Between two looks at what was revoked on any node. ms */
-  revocationsMs: 2_000,
+  /** Between two looks at what ended on any node, and who is mute. ms */
+  newsMs: 2_000,
   /** Between two signs of life of a node; older ones are of the dead. ms */
   renewMs: 15_000,
   aliveMs: 45_000,

@@ -17,6 +17,6 @@ export const localDirectory: Directory = {
   renew: async () => true,
   savePresence: async () => {},
   presence: async () => new Map(),
-  revocations: async () => ({ sessions: [], memberships: [] }),
+  news: async () => ({ sessions: [], memberships: [], isSomebodyMute: false }),
   retire: async () => {},
 }

@@ -21,17 +21,17 @@ export function createPostgresDirectory(
   node: string = crypto.randomUUID(),
 ): Directory {
   return {
-    renew: async () => {
+    renew: async (isBusUp) => {
       const [renewed] = await query<{ known: boolean }>(
         `WITH gone AS (DELETE FROM nodes WHERE node IN (
            SELECT node FROM nodes WHERE node <> $1 AND seen_at < ${ago('$2')}
            FOR UPDATE SKIP LOCKED) RETURNING node),
          ghosts AS (DELETE FROM presence WHERE node IN (SELECT node FROM gone)),
          old AS (DELETE FROM revocations WHERE at < ${ago('$3')})
-         INSERT INTO nodes VALUES ($1, clock_timestamp())
-         ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at
+         INSERT INTO nodes VALUES ($1, clock_timestamp(), NOT $4)
+         ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at, is_mute = excluded.is_mute
          RETURNING EXISTS (SELECT 1 FROM nodes AS before WHERE before.node = $1) AS known`,
-        [node, GONE * aliveMs, REVOKED_KEPT_MS],
+        [node, GONE * aliveMs, REVOKED_KEPT_MS, isBusUp],
       )
       return renewed!.known
     },
@@ -68,16 +68,25 @@ export function createPostgresDirectory(
       return byRoom
     },
 
-    revocations: async () => {
-      const ended = await query<{ session: string | null; room: string; user: string }>(
+    news: async () => {
+      // A node that is mute is a row without an ending.
+      const rows = await query<{
+        session: string | null
+        room: string | null
+        user: string | null
+      }>(
         `SELECT DISTINCT session, room, user_id AS user FROM revocations
          WHERE at > ${ago('$1')} AND NOT EXISTS (SELECT 1 FROM members
-           WHERE members.room = revocations.room AND members.user_id = revocations.user_id)`,
-        [REVOKED_MS],
+           WHERE members.room = revocations.room AND members.user_id = revocations.user_id)
+         UNION ALL
+         SELECT NULL, NULL, NULL WHERE EXISTS (
+           SELECT 1 FROM nodes WHERE is_mute AND node <> $2 AND seen_at > ${ago('$3')})`,
+        [REVOKED_MS, node, aliveMs],
       )
       return {
-        sessions: ended.flatMap(({ session }) => session ?? []),
-        memberships: ended.flatMap(({ session, ...ending }) => (session === null ? ending : [])),
+        sessions: rows.flatMap(({ session }) => session ?? []),
+        memberships: rows.flatMap(({ room, user }) => (room && user ? { room, user } : [])),
+        isSomebodyMute: rows.some(({ session, room }) => session === null && room === null),
       }
     },
 

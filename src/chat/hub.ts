@@ -1,5 +1,6 @@
 /** This node: its rooms, its connections, the users behind them, what others say, the one timer. */
 
+import { setImmediate } from 'node:timers'
 import { CLOSE } from '../../static/protocol.js'
 import type { Bus, Hint } from '../bus/bus.ts'
 import type { Directory } from '../bus/directory.ts'
@@ -12,6 +13,8 @@ import type { Connection } from './connection.ts'
 import { Neighbours } from './neighbours.ts'
 import { Room } from './room.ts'
 
+/** At shutdown, turns of the event loop in which sockets are still read. */
+const LAST_TURNS = 4
 /** At shutdown, sockets told goodbye together, and the pause before the next of them. */
 const DRAIN_SOCKETS = 500
 const DRAIN_PAUSE_MS = 250
@@ -270,7 +273,7 @@ export class Hub {
     for (const connection of this.connections) connection.sweep(now, isLate)
     this.#sweepRooms(now)
     this.#neighbours.sweep(now)
-    const isDue = now - this.#comparedAt >= this.bus.trustMs
+    const isDue = now - this.#comparedAt >= this.#neighbours.trustMs
     if (isDue || isLate || this.#mustCompare) void this.#compare()
     for (const [id, state] of this.#users) {
       const { connections, messages, frames, reads } = state
@@ -328,6 +331,8 @@ export class Hub {
   }
 
   async #finish() {
+    // What lies in the sockets was received, and is answered as well.
+    for (let turn = 0; turn < LAST_TURNS; turn += 1) await new Promise(setImmediate)
     await Promise.all([...this.connections].map((connection) => connection.idle()))
     await this.#appender.idle()
     for (const room of this.#rooms.values()) room.flush()

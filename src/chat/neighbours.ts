@@ -10,6 +10,9 @@ export class Neighbours {
   #changes = new Map<string, PresenceRow>()
   /** Rooms whose people on other nodes may have changed. */
   #stale = new Set<string>()
+  /** What the others were told of our bus. */
+  #toldUp = true
+  #isSomebodyMute = false
   readonly #tasks: Task[]
 
   constructor(hub: Hub, directory: Directory) {
@@ -18,7 +21,7 @@ export class Neighbours {
     this.#directory = directory
     this.#tasks = [
       { everyMs: limits.renewMs, run: () => this.#renew() },
-      { everyMs: limits.revocationsMs, run: () => this.#revoke() },
+      { everyMs: limits.newsMs, run: () => this.#readNews() },
       { everyMs: limits.compareMs, run: () => this.#doubtAll() },
       { everyMs: limits.presenceMs, run: () => this.#write() },
       { everyMs: limits.presenceMs, run: () => this.#readStale() },
@@ -40,8 +43,15 @@ export class Neighbours {
     await this.#readAbout([room]).catch(this.#hub.options.onFault)
   }
 
+  /** How long what another node could not say may stay unnoticed. ms */
+  get trustMs() {
+    const { bus, limits } = this.#hub
+    return this.#isSomebodyMute ? Math.min(limits.compareDownMs, bus.trustMs) : bus.trustMs
+  }
+
   /** Does what is due, each thing once at a time; called once a second. */
   sweep(now: number) {
+    if (this.#toldUp !== this.#hub.bus.isUp) this.#tasks[0]!.at = -Infinity
     for (const task of this.#tasks) {
       if (task.isRunning || now - task.at < task.everyMs) continue
       task.at = now
@@ -54,16 +64,20 @@ export class Neighbours {
   }
 
   async #renew() {
-    if (await this.#directory.renew()) return
+    const { isUp } = this.#hub.bus
+    const isKnown = await this.#directory.renew(isUp)
+    this.#toldUp = isUp
+    if (isKnown) return
     // We are new, or the database lost what it need not keep: all our people are news.
     for (const [room, { localUsers }] of this.#hub.rooms) {
       for (const user of localUsers) this.note({ room, user, isHere: true })
     }
   }
 
-  async #revoke() {
+  async #readNews() {
     const asked = this.#hub.clock.now()
-    const { sessions, memberships } = await this.#directory.revocations()
+    const { sessions, memberships, isSomebodyMute } = await this.#directory.news()
+    this.#isSomebodyMute = isSomebodyMute
     if (sessions.length > 0) this.#hub.endSessions(sessions)
     // Who took a seat after the question may have joined again since.
     for (const { room, user } of memberships) this.#hub.endMembership(user, room, asked)

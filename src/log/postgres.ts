@@ -56,8 +56,6 @@ export interface PostgresOptions {
   clock: Clock
   /** Gets what went wrong outside of any query, for the operator. */
   onFault(error: unknown): void
-  /** Ends the waiting for a database that cannot be reached. */
-  signal?: AbortSignal
 }
 
 /**
@@ -65,11 +63,10 @@ export interface PostgresOptions {
  * @throws {DatabaseError} when waiting would not help
  */
 export async function openPostgres(url: string, options: PostgresOptions): Promise<Postgres> {
-  const { clock, limits, signal } = options
+  const { clock, limits } = options
   const config = configOf(url, limits)
   let warned = -Infinity
   for (;;) {
-    signal?.throwIfAborted()
     try {
       return usePostgres(config, await prepare(config), options)
     } catch (error) {
@@ -78,7 +75,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
       if (clock.now() - warned >= WARNING_MS) {
         warned = clock.now()
         const facts = { host, port, reason: why(error) }
-        getLogger(['hearth']).warn('waiting for Postgres at {host}:{port}: {reason}', facts)
+        getLogger(['hearth']).warn('waiting for Postgres', facts)
       }
     }
     await sleep(clock, limits.logRetryMs)
@@ -227,7 +224,7 @@ function createLane(
     } catch (error) {
       if (client) client.release(true)
       else connecting.then((late) => late.release()).catch(() => {})
-      throw isDefinite(error) ? error : unavailable(error)
+      throw refusal(error) ?? unavailable(error)
     } finally {
       clearTimeout(timer)
     }
@@ -249,8 +246,10 @@ async function setUp(client: pg.ClientBase, statementMs: number) {
   )
 }
 
-function isDefinite(error: unknown) {
-  return error instanceof pg.DatabaseError && DEFINITE.test(error.code ?? '')
+/** The data is to blame. Its own words would carry some of it, perhaps a message, into our logs. */
+function refusal(error: unknown) {
+  if (!(error instanceof pg.DatabaseError) || !DEFINITE.test(error.code ?? '')) return null
+  return new Error(`Postgres refuses the data: ${error.code} ${error.constraint ?? ''}`.trim())
 }
 
 /** Whether a start that failed like this may work later. */

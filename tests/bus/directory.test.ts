@@ -11,6 +11,8 @@ import { createPostgresLog } from '../../src/log/postgres-log.ts'
 import { ann, bob, nthUser } from '../log/drafts.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 
+const NOTHING = { sessions: [], memberships: [], isSomebodyMute: false }
+
 const here = (room: string, user = ann) => ({ room, user, isHere: true })
 const gone = (room: string, user = ann) => ({ room, user, isHere: false })
 
@@ -19,7 +21,7 @@ void test('the directory in Postgres', async (t) => {
   const setUp = async (each: TestContext, count = 2) => {
     const db = await openDatabase(each, await server.newDatabase())
     const nodes = Array.from({ length: count }, () => createPostgresDirectory(db, DEFAULT_LIMITS))
-    for (const node of nodes) assert.equal(await node.renew(), false, 'it was not known')
+    for (const node of nodes) assert.equal(await node.renew(true), false, 'it was not known')
     /** Makes everything older. */
     const age = async (seconds: number) => {
       for (const [table, column] of [
@@ -78,8 +80,8 @@ void test('the directory in Postgres', async (t) => {
     assert.equal((await b.presence(['lobby'])).size, 1)
     await age(2)
     assert.equal((await b.presence(['lobby'])).size, 0)
-    assert.equal(await b.renew(), true)
-    assert.equal(await a.renew(), true, 'its people are still written down')
+    assert.equal(await b.renew(true), true)
+    assert.equal(await a.renew(true), true, 'its people are still written down')
     assert.equal((await b.presence(['lobby'])).size, 1)
   })
 
@@ -89,14 +91,14 @@ void test('the directory in Postgres', async (t) => {
       const { a, b, age, count } = await setUp(each)
       await a.savePresence([here('lobby')])
       await age(451)
-      await Promise.all([b.renew(), b.renew()])
+      await Promise.all([b.renew(true), b.renew(true)])
       assert.deepEqual([await count('nodes'), await count('presence')], [1, 0])
       await a.savePresence([here('lobby')])
       assert.equal(await count('presence'), 0, 'a forgotten node leaves nothing')
-      assert.equal(await a.renew(), false)
+      assert.equal(await a.renew(true), false)
       await a.savePresence([here('lobby')])
       assert.equal((await b.presence(['lobby'])).size, 1)
-      assert.equal(await a.renew(), true)
+      assert.equal(await a.renew(true), true)
     },
   )
 
@@ -116,10 +118,22 @@ void test('the directory in Postgres', async (t) => {
     server.kill('SIGQUIT')
     await server.ended()
     await server.start()
-    assert.equal(await a.renew(), false)
+    assert.equal(await a.renew(true), false)
     assert.equal(await count('presence'), 0)
     await a.savePresence([here('lobby')])
     assert.equal((await b.presence(['lobby'])).size, 1)
+  })
+
+  await check('who is mute is known to the others, while it lives', async (each) => {
+    const { a, b, age } = await setUp(each)
+    await a.renew(false)
+    assert.deepEqual(await b.news(), { ...NOTHING, isSomebodyMute: true })
+    assert.deepEqual(await a.news(), NOTHING)
+    await a.renew(true)
+    assert.deepEqual(await b.news(), NOTHING)
+    await a.renew(false)
+    await age(46)
+    assert.deepEqual(await b.news(), NOTHING)
   })
 
   await check('what ended within a minute is told, and nothing that began again', async (each) => {
@@ -130,27 +144,28 @@ void test('the directory in Postgres', async (t) => {
     await accounts.addDevice('h1', 'h2')
     const user = session.user.id
     for (const room of ['lobby', 'garden']) await log.enter(room, user, 'h1')
-    assert.deepEqual(await a.revocations(), { sessions: [], memberships: [] })
+    assert.deepEqual(await a.news(), NOTHING)
     for (const room of ['lobby', 'garden', 'nowhere', 'lobby']) await log.leave(room, user)
     await log.enter('garden', user, 'h1')
     await accounts.endSessions(session, false)
     for (let n = 0; n < 2; n += 1) {
-      assert.deepEqual(await a.revocations(), {
+      assert.deepEqual(await a.news(), {
+        ...NOTHING,
         ...{ sessions: ['h1'], memberships: [{ room: 'lobby', user }] },
       })
     }
     await age(61)
-    assert.deepEqual(await a.revocations(), { sessions: [], memberships: [] })
-    await a.renew()
+    assert.deepEqual(await a.news(), NOTHING)
+    await a.renew(true)
     assert.equal(await count('revocations'), 3)
     await age(600)
-    await a.renew()
+    await a.renew(true)
     assert.equal(await count('revocations'), 0)
   })
 })
 
 void test('one node alone has nobody to tell', async () => {
-  assert.equal(await localDirectory.renew(), true)
+  assert.equal(await localDirectory.renew(true), true)
   assert.deepEqual(await localDirectory.presence(['lobby']), new Map())
-  assert.deepEqual(await localDirectory.revocations(), { sessions: [], memberships: [] })
+  assert.deepEqual(await localDirectory.news(), NOTHING)
 })

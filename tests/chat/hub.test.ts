@@ -207,7 +207,8 @@ test('many are sent away in turns, with time to come back spread out', async (t)
   const all = Array.from({ length: 1_001 }, (_, n) => connect(nthUser(n)))
   const closed = () => all.filter(({ socket }) => socket.code === 4000).length
   const drained = hub.drain()
-  await clock.advance(0)
+  // What still lies in the sockets comes first.
+  for (let n = 0; n < 10; n += 1) await clock.advance(0)
   assert.equal(closed(), 500)
   await clock.advance(250)
   assert.equal(closed(), 1_000)

@@ -68,6 +68,25 @@ test('what no hint tells of is found within ten seconds, within one while the bu
   assert.deepEqual(seqs(a), [1, 2, 3])
 })
 
+test('a node that alone has lost the bus is heard within two seconds or three', async (t) => {
+  const { nodes, clock } = openNodes(t, 2)
+  const [a, b] = [nodes[0]!.connect(ann), nodes[1]!.connect(bob)]
+  for (const device of [a, b]) await device.join()
+  await clock.advance(1_000)
+  nodes[0]!.bus.isUp = false
+  await a.ask(say('first'))
+  await clock.advance(5_000)
+  assert.deepEqual(seqs(b), [1])
+  await a.ask(say('second'))
+  await clock.advance(2_000)
+  assert.deepEqual(seqs(b), [1, 2])
+  nodes[0]!.bus.isUp = true
+  await clock.advance(4_000)
+  await a.ask(say('third'))
+  await clock.advance(16)
+  assert.deepEqual(seqs(b), [1, 2, 3])
+})
+
 test('entries heard while the room opens are neither lost nor told twice', async (t) => {
   const { nodes, clock, log } = openNodes(t, 1)
   const [node] = nodes

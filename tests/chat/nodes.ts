@@ -2,7 +2,7 @@
 
 import type { TestContext } from 'node:test'
 import type { Bus, BusListener, Hint } from '../../src/bus/bus.ts'
-import type { Directory } from '../../src/bus/directory.ts'
+import type { Directory, News } from '../../src/bus/directory.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import type { User } from '../../src/protocol.ts'
 import { TestClock } from '../helpers.ts'
@@ -53,13 +53,16 @@ export class MemoryBus implements Bus {
   close = async () => {}
 }
 
+type Ended = Pick<News, 'sessions' | 'memberships'>
+
 /** What nodes write down about each other, in memory. */
 export class MemoryDirectory {
   readonly rows: { node: string; room: string; user: User }[] = []
   readonly seenAt = new Map<string, number>()
   /** Nodes that say nothing any more. */
   readonly dead = new Set<string>()
-  ended: Awaited<ReturnType<Directory['revocations']>> = { sessions: [], memberships: [] }
+  readonly mute = new Set<string>()
+  ended: Ended | Promise<Ended> = { sessions: [], memberships: [] }
   readonly #clock: TestClock
 
   constructor(clock: TestClock) {
@@ -76,10 +79,12 @@ export class MemoryDirectory {
       if (index >= 0) this.rows.splice(index, 1)
     }
     return {
-      renew: async () => {
+      renew: async (isBusUp) => {
         if (this.dead.has(node)) return true
         const isKnown = this.seenAt.has(node)
         this.seenAt.set(node, this.#clock.now())
+        if (isBusUp) this.mute.delete(node)
+        else this.mute.add(node)
         return isKnown
       },
       savePresence: async (changes) => {
@@ -99,7 +104,10 @@ export class MemoryDirectory {
         }
         return found
       },
-      revocations: async () => this.ended,
+      news: async () => ({
+        ...(await this.ended),
+        isSomebodyMute: [...this.mute].some((name) => name !== node && isAlive(name)),
+      }),
       retire: async () => void this.seenAt.set(node, this.#clock.now() - aliveMs + retiredMs),
     }
   }
