@@ -85,6 +85,8 @@ export class Connection implements Listener {
   /** The room of the join that is under way; null when another device left it meanwhile. */
   #joining: string | null = null
   readonly #work: Work
+  /** When the log last gave no answer to a queued frame. */
+  #unansweredAt = -Infinity
 
   #seenAt: number
   #pingAt: number
@@ -162,7 +164,8 @@ export class Connection implements Listener {
     const room = roomOf(frame)
     const isBehind = this.#work.isQueued(room) || this.#work.isQueued(NO_ROOM)
     if (!isBehind && !QUEUED.has(frame.type)) return void this.#handle(frame, size)
-    this.#work.enqueue(room, size, () => this.#attempt(frame, size))
+    const received = this.#hub.clock.now()
+    this.#work.enqueue(room, size, () => this.#attempt(frame, size, received))
   }
 
   #handle(frame: ClientFrame, size: number): unknown {
@@ -343,14 +346,16 @@ export class Connection implements Listener {
   }
 
   /** Handles a frame whose turn has come; a log that does not answer is not the end. */
-  async #attempt(frame: ClientFrame, size: number) {
+  async #attempt(frame: ClientFrame, size: number, received: number) {
     if (this.isClosed) return
     try {
-      await this.#handle(frame, size)
+      // Who waited behind a frame that got no answer would only wait as long again.
+      if (received > this.#unansweredAt) return await this.#handle(frame, size)
     } catch (error) {
       if (!(error instanceof LogUnavailable)) throw error
-      this.#refuse(frame, 'unavailable', 'the log does not answer', this.#hub.limits.logRetryMs)
+      this.#unansweredAt = this.#hub.clock.now()
     }
+    this.#refuse(frame, 'unavailable', 'the log does not answer', this.#hub.limits.logRetryMs)
   }
 
   /** Resolves when every frame received so far is answered, but for appends. */

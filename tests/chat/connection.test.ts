@@ -251,6 +251,29 @@ test('the log does not answer: try again with the same id', async (t) => {
   assert.deepEqual([a.all('message').length, a.socket.code], [1, null])
 })
 
+test('what waits behind a read that got no answer is told so with it', async (t) => {
+  const log = new MemoryLog()
+  const { clock, connect } = openHub(t, { log })
+  const a = connect(ann)
+  await a.join()
+  let fail = (_error: Error) => {}
+  log.beforeRead = () => new Promise((_, reject) => (fail = reject))
+  a.send({ type: 'history', room: 'lobby' })
+  await clock.advance(1)
+  a.send(say())
+  a.send({ type: 'history', room: 'lobby' })
+  await clock.advance(4_000)
+  assert.deepEqual(a.codes(), [])
+  fail(new LogUnavailable('gone'))
+  await a.ask()
+  assert.deepEqual(a.codes(), ['unavailable', 'unavailable', 'unavailable'])
+  assert.deepEqual(log.entries('lobby'), [])
+  log.beforeRead = async () => {}
+  await clock.advance(1)
+  await a.ask({ type: 'history', room: 'lobby' }, say())
+  assert.equal(a.all('message').length, 1)
+})
+
 test('what nobody expected ends this connection and no other', async (t) => {
   const log = new MemoryLog()
   const { connect, faults } = openHub(t, { log })
