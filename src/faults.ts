@@ -16,12 +16,8 @@ export function createFaultLog(logger: Logger, clock: Clock): (error: unknown) =
     const now = clock.now()
     unsaid += 1
     if (now - saidAt < OUTAGE_MS) return
-    logger.error('the log does not answer', { times: unsaid, reason: reasonOf(error) })
+    logger.error('the log does not answer', { times: unsaid, reason: error.message })
     saidAt = now
     unsaid = 0
   }
-}
-
-function reasonOf({ message, cause }: LogUnavailable) {
-  return cause instanceof Error ? `${message}: ${cause.message}` : message
 }

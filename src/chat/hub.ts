@@ -1,8 +1,8 @@
-/** This node: its rooms, its connections, the users behind them, what others say, the one timer. */
+/** This node: its rooms, its connections, the users behind them, and the one timer. */
 
 import { setImmediate } from 'node:timers'
 import { CLOSE } from '../../static/protocol.js'
-import type { Bus, Hint } from '../bus/bus.ts'
+import type { Bus } from '../bus/bus.ts'
 import type { Directory } from '../bus/directory.ts'
 import { sleep, type Clock } from '../clock.ts'
 import { TokenBucket, type Limits } from '../limits.ts'
@@ -56,11 +56,6 @@ export class Hub {
   readonly #users = new Map<string, UserState>()
   readonly #appender: Appender
   readonly #neighbours: Neighbours
-  /** When the rooms were last compared with the log, and whether they are being so now. */
-  #comparedAt: number
-  #isComparing = false
-  /** Something may have happened that nobody told us of: compare as soon as the log answers. */
-  #mustCompare = false
   #reads = new Map<string, ReadPosition>()
   #sweptAt: number
   readonly #stopSweeping: () => void
@@ -77,16 +72,12 @@ export class Hub {
       onAppended: (entries) => this.#deliver(entries),
       onFault: (error) => {
         // What was appended without an answer may be in the log.
-        this.#mustCompare = true
+        this.#neighbours.doubt()
         options.onFault(error)
       },
     })
     this.#neighbours = new Neighbours(this, options.directory)
-    this.bus.listen({
-      onHint: (hint) => this.#hear(hint),
-      onGap: () => this.#compareSoon(),
-    })
-    this.#comparedAt = this.#sweptAt = this.clock.now()
+    this.#sweptAt = this.clock.now()
     this.#stopSweeping = this.clock.every(this.limits.sweepMs, () => this.#sweep())
   }
 
@@ -183,58 +174,6 @@ export class Hub {
     }
   }
 
-  /** What another node says. */
-  #hear(hint: Hint) {
-    const room = this.#rooms.get(hint.room)
-    if (!room) return
-    switch (hint.type) {
-      case 'entries':
-        return room.accept(hint.entries)
-      case 'head':
-        return room.observe(hint.head)
-      case 'presence':
-        return this.#neighbours.hear(hint.room)
-      case 'typing':
-        return void room.typing(hint.user)
-      case 'read':
-        return this.#hearRead(hint)
-    }
-  }
-
-  /** Devices of one person on several nodes: only what is ahead of what this node knows is news. */
-  #hearRead({ user, room, seq }: Hint & { type: 'read' }) {
-    const state = this.#users.get(user)
-    if (!state || seq <= (state.readUpTo.get(room) ?? -1)) return
-    state.readUpTo.set(room, seq)
-    for (const connection of state.connections) connection.tell({ type: 'read', room, seq })
-  }
-
-  /** Notices what no hint told us of, and a log that went back. */
-  async #compare() {
-    if (this.#isComparing) return
-    this.#isComparing = true
-    this.#mustCompare = false
-    try {
-      const positions = [...this.#rooms.values()].flatMap(({ position }) => position ?? [])
-      const found = positions.length > 0 ? await this.log.compare(positions) : []
-      const byRoom = new Map(found.map((compared) => [compared.room, compared]))
-      for (const position of positions) {
-        const compared = byRoom.get(position.room) ?? { head: 0, id: null }
-        this.#rooms.get(position.room)?.compare(position, compared)
-      }
-      this.#comparedAt = this.clock.now()
-    } catch {
-      this.#mustCompare = true
-    } finally {
-      this.#isComparing = false
-    }
-  }
-
-  #compareSoon() {
-    this.#mustCompare = true
-    void this.#compare()
-  }
-
   /** Notes that a user has read up to `seq`; never back. @returns whether that is news */
   read(user: string, room: string, seq: number): boolean {
     const { readUpTo } = this.user(user)
@@ -248,6 +187,14 @@ export class Hub {
   forgetRead(user: string, room: string) {
     this.#users.get(user)?.readUpTo.delete(room)
     this.#reads.delete(`${user} ${room}`)
+  }
+
+  /** Hears of a read on another node; what is ahead of what this one knows is news here. */
+  hearRead(user: string, room: string, seq: number) {
+    const state = this.#users.get(user)
+    if (!state || seq <= (state.readUpTo.get(room) ?? -1)) return
+    state.readUpTo.set(room, seq)
+    for (const connection of state.connections) connection.tell({ type: 'read', room, seq })
   }
 
   /** Writes down the read positions of the last moments, in one transaction. */
@@ -272,9 +219,8 @@ export class Hub {
     this.#sweptAt = now
     for (const connection of this.connections) connection.sweep(now, isLate)
     this.#sweepRooms(now)
+    if (isLate) this.#neighbours.doubt()
     this.#neighbours.sweep(now)
-    const isDue = now - this.#comparedAt >= this.#neighbours.trustMs
-    if (isDue || isLate || this.#mustCompare) void this.#compare()
     for (const [id, state] of this.#users) {
       const { connections, messages, frames, reads } = state
       const isForgettable = [messages, frames, reads].every((bucket) => bucket.isFull(now))

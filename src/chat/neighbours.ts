@@ -1,5 +1,6 @@
-/** The other nodes of this log: who is there, and what ended there. */
+/** The other nodes of this log: what they say and what was missed of it, who is there, what ended. */
 
+import type { Hint } from '../bus/bus.ts'
 import type { Directory, PresenceRow } from '../bus/directory.ts'
 import type { Hub } from './hub.ts'
 
@@ -13,16 +14,28 @@ export class Neighbours {
   /** What the others were told of our bus. */
   #toldUp = true
   #isSomebodyMute = false
+  /** When the rooms were last compared with the log, and whether they are being so now. */
+  #comparedAt: number
+  #isComparing = false
+  #isInDoubt = false
   readonly #tasks: Task[]
 
   constructor(hub: Hub, directory: Directory) {
     const { limits } = hub
     this.#hub = hub
     this.#directory = directory
+    this.#comparedAt = hub.clock.now()
+    hub.bus.listen({
+      onHint: (hint) => this.#hear(hint),
+      onGap: () => {
+        this.doubt()
+        void this.#compare()
+      },
+    })
     this.#tasks = [
       { everyMs: limits.renewMs, run: () => this.#renew() },
       { everyMs: limits.newsMs, run: () => this.#readNews() },
-      { everyMs: limits.compareMs, run: () => this.#doubtAll() },
+      { everyMs: limits.compareMs, run: () => this.#markAllStale() },
       { everyMs: limits.presenceMs, run: () => this.#write() },
       { everyMs: limits.presenceMs, run: () => this.#readStale() },
     ].map((task) => ({ ...task, at: -Infinity, isRunning: false }))
@@ -33,20 +46,14 @@ export class Neighbours {
     this.#changes.set(`${change.room} ${change.user.id}`, change)
   }
 
-  /** Another node says that people came or went. */
-  hear(room: string) {
-    this.#stale.add(room)
+  /** Something may have happened that nobody told us of: compare as soon as the log answers. */
+  doubt() {
+    this.#isInDoubt = true
   }
 
   /** Reads who is in a room that opens here. Never rejects: who is not seen now is seen later. */
   async meet(room: string) {
     await this.#readAbout([room]).catch(this.#hub.options.onFault)
-  }
-
-  /** How long what another node could not say may stay unnoticed. ms */
-  get trustMs() {
-    const { bus, limits } = this.#hub
-    return this.#isSomebodyMute ? Math.min(limits.compareDownMs, bus.trustMs) : bus.trustMs
   }
 
   /** Does what is due, each thing once at a time; called once a second. */
@@ -61,7 +68,58 @@ export class Neighbours {
         .catch(this.#hub.options.onFault)
         .finally(() => (task.isRunning = false))
     }
+    if (this.#isInDoubt || now - this.#comparedAt >= this.#trustMs) void this.#compare()
   }
+
+  /* ------------------------------------------------------------------ what is said */
+
+  #hear(hint: Hint) {
+    const room = this.#hub.rooms.get(hint.room)
+    if (!room) return
+    switch (hint.type) {
+      case 'entries':
+        return room.accept(hint.entries)
+      case 'head':
+        return room.observe(hint.head)
+      case 'presence':
+        return void this.#stale.add(hint.room)
+      case 'typing':
+        return void room.typing(hint.user)
+      case 'read':
+        return this.#hub.hearRead(hint.user, hint.room, hint.seq)
+    }
+  }
+
+  /** How long what another node could not say may stay unnoticed. ms */
+  get #trustMs() {
+    const { bus, limits } = this.#hub
+    return this.#isSomebodyMute ? Math.min(limits.compareDownMs, bus.trustMs) : bus.trustMs
+  }
+
+  /** Notices what no hint told us of, and a log that went back. */
+  async #compare() {
+    if (this.#isComparing) return
+    this.#isComparing = true
+    this.#isInDoubt = false
+    const { log, rooms, clock } = this.#hub
+    try {
+      const positions = [...rooms.values()].flatMap(({ position }) => position ?? [])
+      const found = positions.length > 0 ? await log.compare(positions) : []
+      const byRoom = new Map(found.map((compared) => [compared.room, compared]))
+      for (const position of positions) {
+        const compared = byRoom.get(position.room) ?? { head: 0, id: null }
+        rooms.get(position.room)?.compare(position, compared)
+      }
+      this.#comparedAt = clock.now()
+    } catch (error) {
+      this.#isInDoubt = true
+      this.#hub.options.onFault(error)
+    } finally {
+      this.#isComparing = false
+    }
+  }
+
+  /* ------------------------------------------------------------------ who is there, what ended */
 
   async #renew() {
     const { isUp } = this.#hub.bus
@@ -84,7 +142,7 @@ export class Neighbours {
   }
 
   /** Who died said nothing: so everything is read again from time to time. */
-  async #doubtAll() {
+  async #markAllStale() {
     for (const room of this.#hub.rooms.keys()) this.#stale.add(room)
   }
 

@@ -162,7 +162,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
       try {
         return transaction(db, () => appendAll(drafts))
       } catch (error) {
-        throw isPassing(error) ? new LogUnavailable('the disk', { cause: error }) : error
+        throw isPassing(error) ? new LogUnavailable(`SQLite: ${error}`, { cause: error }) : error
       } finally {
         const ended = clock.now()
         notBefore = ended + (ended - started)
