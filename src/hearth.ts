@@ -21,8 +21,7 @@ export interface Hearth {
 }
 
 /**
- * @throws {import('./log/sqlite.ts').DataFileError} when the file cannot be opened
- * @throws {import('./log/postgres.ts').DatabaseError} when the database will not have us
+ * @throws {import('./log/log.ts').DatabaseError} when the data cannot be opened
  * @throws {import('./runtime/runtime.ts').AddressInUse} when the port is taken
  */
 export async function startHearth(config: Config, clock: Clock = systemClock): Promise<Hearth> {

@@ -33,8 +33,7 @@ export interface StorageOptions {
 
 /**
  * Waits for a Postgres that cannot be reached, and says so.
- * @throws {import('./log/sqlite.ts').DataFileError} when the file cannot be opened
- * @throws {import('./log/postgres.ts').DatabaseError} when the database will not have us
+ * @throws {import('./log/log.ts').DatabaseError} when the data cannot be opened
  */
 export function openStorage(options: StorageOptions): Promise<Storage> {
   const { databaseUrl } = options.config
