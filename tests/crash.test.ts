@@ -13,5 +13,5 @@ test('one server, killed again and again: nothing is lost, nothing is seen twice
     quietMs: 500,
     crowd: { senders: 6, observers: 3 },
   } as const
-  await runAsTest(t, options, { kills: 4, acks: 300, repeats: 10, resumes: 20 })
+  await runAsTest(t, options, { kills: 3, acks: 200, repeats: 10, resumes: 20 })
 })

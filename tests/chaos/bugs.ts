@@ -1,0 +1,225 @@
+/** Servers with a fault of our own making in them: what the harness is worth. */
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Scope } from '../process.ts'
+import type { Violation } from './checker.ts'
+import { copyCheckout } from './checkout.ts'
+import { run, type RunOptions } from './run.ts'
+import { createScope } from './scope.ts'
+
+export interface Bug {
+  name: string
+  /** A violation of any of these is the bug, caught. */
+  breaks: readonly string[]
+  services: RunOptions['services']
+  /** Of the faults that bring it to light; none where peace is enough. */
+  faults: readonly string[]
+  /** Of talk in one try, where it takes longer to show. */
+  seconds?: number
+  /** Of the source, each there exactly once. */
+  edits: readonly { file: string; from: string; to: string }[]
+}
+
+const NO_FAULTS = ['none of them']
+
+export const BUGS: readonly Bug[] = [
+  {
+    name: 'acknowledges before the commit',
+    breaks: ['I1', 'I2', 'I6'],
+    services: 'sqlite',
+    faults: ['kill -9 of one'],
+    edits: [
+      {
+        file: 'src/log/sqlite.ts',
+        from: `  db.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    db.exec('COMMIT')
+    return result`,
+        to: `  try {
+    if (!later.has(db)) {
+      db.exec('BEGIN IMMEDIATE')
+      later.add(db)
+      setTimeout(() => (later.delete(db), db.exec('COMMIT')), 300)
+    }
+    return work()`,
+      },
+      {
+        file: 'src/log/sqlite.ts',
+        from: 'export function transaction<',
+        to: 'const later = new Set<unknown>()\nexport function transaction<',
+      },
+    ],
+  },
+  {
+    name: 'knows no message again',
+    breaks: ['I2'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      { file: 'src/log/sqlite.ts', from: 'UNIQUE (room, author_id, id)', to: 'CHECK (true)' },
+      {
+        file: 'src/log/sqlite-log.ts',
+        from: 'const known = sql.known.get(row.room, row.author_id, row.id) as rows.Row | undefined',
+        to: 'const known = undefined as rows.Row | undefined',
+      },
+    ],
+  },
+  {
+    name: 'delivers its own commit at once',
+    breaks: ['I6', 'I9', 'I10'],
+    services: 'postgres',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/chat/hub.ts',
+        from: 'this.#rooms.get(name)?.accept(ofRoom)',
+        to: 'this.#rooms.get(name)?.jump(ofRoom)',
+      },
+      {
+        file: 'src/chat/room.ts',
+        from: '  accept(entries: readonly Entry[]) {',
+        to: `  jump(entries: readonly Entry[]) {
+    for (const entry of entries) this.#sequencer.jump(entry)
+    this.flushSoon()
+  }
+
+  accept(entries: readonly Entry[]) {`,
+      },
+      {
+        file: 'src/chat/sequencer.ts',
+        from: '  #goOn() {',
+        to: `  jump(entry: Entry) {
+    if (entry.seq > this.head) this.#goLive(entry)
+  }
+
+  #goOn() {`,
+      },
+    ],
+  },
+  {
+    name: 'resumes one entry too early',
+    breaks: ['I9', 'I10'],
+    services: 'sqlite',
+    faults: ['kill -9 of one'],
+    edits: [
+      {
+        file: 'src/log/sqlite-log.ts',
+        from: 'WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?',
+        to: 'WHERE room = ? AND seq >= ? ORDER BY seq LIMIT ?',
+      },
+    ],
+  },
+  {
+    name: 'does not catch up after a gap',
+    breaks: ['I11', 'I15'],
+    services: 'nats',
+    faults: ['one node without the bus'],
+    edits: [
+      {
+        file: 'src/chat/sequencer.ts',
+        from: 'if (this.#isReading || this.#isClosed || this.head < 0) return',
+        to: 'return',
+      },
+    ],
+  },
+  {
+    name: 'takes what is waiting in any order',
+    breaks: ['I8'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/log/appender.ts',
+        from: 'return queue.splice(0, count)',
+        to: 'return queue.splice(0, count).reverse()',
+      },
+    ],
+  },
+  {
+    name: 'goes on telling who left',
+    breaks: ['I12'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/chat/connection.ts',
+        from: '    place.room.leave(place.seat)\n',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'shows an old page',
+    breaks: ['I13'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/chat/room.ts',
+        from: 'if (isUsual && this.#freshPage?.head === this.#sequencer.head) return',
+        to: 'if (isUsual && this.#freshPage) return',
+      },
+    ],
+  },
+  {
+    name: 'leaves out what a slow reader cannot take',
+    breaks: ['I9', 'I11'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    // A second time frozen, when pages are long.
+    seconds: 22,
+    edits: [
+      {
+        file: 'src/chat/connection.ts',
+        from: 'if (this.queued > this.#hub.limits.slowBytes) return this.close(CLOSE.SLOW)',
+        to: 'if (this.queued > this.#hub.limits.slowBytes) return',
+      },
+    ],
+  },
+]
+
+/** Talk and faults of one try. */
+const SECONDS = 8
+const MOST_TRIES = 5
+
+/**
+ * Runs a planted bug until it is caught; gives up after some tries.
+ * @param seconds  of talk and faults in each
+ */
+export async function hunt(
+  bug: Bug,
+  seconds = bug.seconds ?? SECONDS,
+): Promise<{ seconds: number; violations: Violation[] }> {
+  const started = performance.now()
+  const violations: Violation[] = []
+  for (let seed = 1; violations.length === 0 && seed <= MOST_TRIES; seed += 1) {
+    const scope = createScope()
+    try {
+      const root = plant(scope, bug)
+      const { services, faults } = bug
+      const runtimes = services === 'sqlite' ? [null] : [null, null]
+      const options = { services, faults, runtimes, root, seed, seconds, settleMs: 10_000 }
+      const result = await run(scope, options)
+      violations.push(
+        ...result.violations.filter(({ invariant }) => bug.breaks.includes(invariant)),
+      )
+    } finally {
+      await scope.end()
+    }
+  }
+  return { seconds: (performance.now() - started) / 1_000, violations }
+}
+
+/** @returns the folder of a checkout with the bug in it, gone with the scope */
+export function plant(scope: Scope, { name, edits }: Bug): string {
+  const folder = copyCheckout(scope)
+  for (const { file, from, to } of edits) {
+    const path = join(folder, file)
+    const parts = readFileSync(path, 'utf8').split(from)
+    if (parts.length !== 2) throw new Error(`${name}: ${file} has ${parts.length - 1} of: ${from}`)
+    writeFileSync(path, parts.join(to))
+  }
+  return folder
+}

@@ -1,0 +1,153 @@
+/** A small Hearth that never fails: it makes up records that the checker has to find clean. */
+
+import { createRandom } from '../arbitraries.ts'
+import { TRUTH } from './book.ts'
+import type { Fact, Seen, Untimed, Via } from './record.ts'
+
+const ROOMS = ['attic', 'cellar']
+const USERS = ['ann', 'bob', 'cyd']
+
+interface Device {
+  user: string
+  conn: number
+  /** Room → the last entry held. */
+  held: Map<string, number>
+  seated: Set<string>
+  /** Said and not answered. */
+  waiting: { room: string; id: string; hash: string }[]
+}
+
+/** @returns what `steps` random things that may happen leave in a record */
+export function fabricate(seed: number, steps = 60): Fact[] {
+  const random = createRandom(seed)
+  const facts: Fact[] = []
+  const logs = new Map<string, Seen[]>(ROOMS.map((room) => [room, []]))
+  const devices = USERS.map((user): Device => {
+    return { user, conn: 0, held: new Map(), seated: new Set(), waiting: [] }
+  })
+  let conns = 0
+  let ids = 0
+  const note = (fact: Untimed<Fact>) => facts.push({ t: facts.length + 1, ...fact } as Fact)
+  const logOf = (room: string) => logs.get(room)!
+  const attemptOf = ({ conn, user }: Device, one: Device['waiting'][0]) => ({
+    ...{ conn, author: user, room: one.room, id: one.id, hash: one.hash },
+  })
+
+  const hear = (device: Device, room: string, seen: Seen, via: Via) => {
+    note({ type: 'recv', conn: device.conn, room, via, ...seen })
+    if (via !== 'repeat') device.held.set(room, seen.seq)
+    const index = device.waiting.findIndex(({ id }) => id === seen.id)
+    if (index < 0) return
+    const [one] = device.waiting.splice(index, 1)
+    note({ type: 'ok', ...attemptOf(device, one!), seq: seen.seq, via })
+  }
+  const store = (author: string, { room, id, hash }: Device['waiting'][0]) => {
+    const seen = { seq: logOf(room).length + 1, id, author, hash }
+    logOf(room).push(seen)
+    for (const device of devices) if (device.seated.has(room)) hear(device, room, seen, 'live')
+  }
+  const try_ = (device: Device, one: Device['waiting'][0]) =>
+    note({ type: 'invoke', ...attemptOf(device, one) })
+  const join = (device: Device, room: string) => {
+    const { conn } = device
+    const after = device.held.get(room)
+    const asked = facts.length + 1
+    const head = logOf(room).length
+    note({ type: 'join', conn, room, after })
+    const from = (after ?? head) + 1
+    note({ type: 'joined', conn, room, head, from, reset: false, asked })
+    device.seated.add(room)
+    if (after === undefined) read(device, room, asked)
+    device.held.set(room, from - 1)
+    for (const seen of logOf(room).slice(from - 1)) hear(device, room, seen, 'resume')
+  }
+  const read = (device: Device, room: string, asked = facts.length + 1) => {
+    const entries = logOf(room).slice(-5)
+    const at = { conn: device.conn, room }
+    const [head, first, count] = [logOf(room).length, entries[0]?.seq ?? 0, entries.length]
+    note({ type: 'page', ...at, head, before: null, count, first, asked })
+    for (const seen of entries) note({ type: 'recv', ...at, via: 'page', ...seen })
+  }
+  const connect = (device: Device) => {
+    if (device.conn > 0) return
+    device.conn = conns += 1
+    const { conn, user } = device
+    note({ type: 'open', conn, device: `${user}'s`, user, node: '1' })
+    for (const room of ROOMS) join(device, room)
+    for (const one of [...device.waiting]) {
+      try_(device, one)
+      store(user, one)
+    }
+  }
+  const cut = (device: Device) => {
+    for (const one of device.waiting)
+      note({ type: 'info', ...attemptOf(device, one), code: 'closed' })
+    note({ type: 'close', conn: device.conn, code: 1006 })
+    device.conn = 0
+    device.seated.clear()
+  }
+  const compose = (room: string) => ({ room, id: `id-${(ids += 1)}`, hash: `hash-${ids}` })
+
+  /** What may happen to a connected device that is in the room. */
+  const happenings: ((device: Device, room: string) => void)[] = [
+    // Said and heard; most of all.
+    ...Array.from({ length: 5 }, () => (device: Device, room: string) => {
+      const one = compose(room)
+      device.waiting.push(one)
+      try_(device, one)
+      store(device.user, one)
+    }),
+    // Stored, and the answer is lost.
+    (device, room) => {
+      const one = compose(room)
+      device.waiting.push(one)
+      try_(device, one)
+      device.seated.delete(room)
+      store(device.user, one)
+      cut(device)
+    },
+    // Lost on the way.
+    (device, room) => {
+      const one = compose(room)
+      device.waiting.push(one)
+      try_(device, one)
+      cut(device)
+    },
+    (device, room) => {
+      const one = compose(room)
+      try_(device, one)
+      note({ type: 'fail', ...attemptOf(device, one), code: 'not_found' })
+    },
+    (device, room) => {
+      const seen = logOf(room).findLast(({ author }) => author === device.user)
+      if (!seen) return
+      const one = { room, id: seen.id, hash: seen.hash }
+      try_(device, one)
+      device.waiting.push(one)
+      hear(device, room, seen, 'repeat')
+    },
+    (device, room) => void read(device, room),
+    (device, room) => {
+      note({ type: 'left', conn: device.conn, room })
+      device.seated.delete(room)
+    },
+    cut,
+  ]
+
+  for (let step = 0; step < steps; step += 1) {
+    const device = random.pick(devices)
+    const room = random.pick(ROOMS)
+    connect(device)
+    if (device.seated.has(room)) random.pick(happenings)(device, room)
+    else join(device, room)
+  }
+  for (const device of devices) {
+    connect(device)
+    for (const room of ROOMS) if (!device.seated.has(room)) join(device, room)
+  }
+  for (const { conn } of devices) for (const room of ROOMS) note({ type: 'stay', conn, room })
+  for (const source of [TRUTH, 'node 1']) {
+    for (const [room, entries] of logs) note({ type: 'final', source, room, entries: [...entries] })
+  }
+  return structuredClone(facts)
+}

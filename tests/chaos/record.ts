@@ -1,0 +1,121 @@
+/** What happened in a run, in the order in which it happened, by one clock. */
+
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { finished } from 'node:stream/promises'
+
+/** One entry as somebody saw it; `hash` stands for the body. */
+export interface Seen {
+  seq: number
+  id: string
+  author: string
+  hash: string
+}
+
+interface Attempt {
+  conn: number
+  room: string
+  author: string
+  id: string
+  hash: string
+}
+
+/** How an entry came: for all as it went live, as missed before, as a repeated answer, in a page. */
+export type Via = 'live' | 'resume' | 'repeat' | 'page'
+
+/** `t` is in ms; a `conn` is one socket, a `device` one client that comes back on many. */
+export type Fact = { t: number } &
+  /** `isSlow`: a client that does not always read. */
+  (
+    | { type: 'open'; conn: number; device: string; user: string; node: string; isSlow?: boolean }
+    | { type: 'close'; conn: number; code: number }
+    /** One try to say something. */
+    | ({ type: 'invoke' } & Attempt)
+    /** It is committed, at `seq`. */
+    | ({ type: 'ok'; seq: number; via: Via } & Attempt)
+    /** It was refused, and is nowhere. */
+    | ({ type: 'fail'; code: string } & Attempt)
+    /** Nobody knows. */
+    | ({ type: 'info'; code: string } & Attempt)
+    /** No answer for long, on a socket that is open. */
+    | { type: 'silence'; conn: number; id: string; since: number }
+    /** A join is sent; `after` as in the frame. */
+    | { type: 'join'; conn: number; room: string; after?: number | undefined }
+    /** Its answer; `asked` is the time of the join. */
+    | {
+        type: 'joined'
+        conn: number
+        room: string
+        head: number
+        from: number
+        reset: boolean
+        asked: number
+      }
+    /** The server has said, after a leave, that we are not there. */
+    | { type: 'left'; conn: number; room: string }
+    | ({ type: 'recv'; conn: number; room: string; via: Via } & Seen)
+    /** A page came; its messages, as `recv`, follow. `before` is null for the newest. */
+    | {
+        type: 'page'
+        conn: number
+        room: string
+        head: number
+        before: number | null
+        count: number
+        first: number
+        asked: number
+      }
+    /** Something else was heard of a room. */
+    | { type: 'heard'; conn: number; room: string; what: string; seq?: number }
+    | { type: 'fault'; name: string; kind: FaultKind; phase: 'start' | 'stop'; what: string }
+    | { type: 'start'; node: string }
+    | { type: 'exit'; node: string; by: 'harness' | 'self'; how: string }
+    /** The end: whoever is still there and in the room has to have everything. */
+    | { type: 'stay'; conn: number; room: string }
+    | { type: 'astray'; device: string; what: string }
+    /** A whole room, as one source gave it out at the end. */
+    | { type: 'final'; source: string; room: string; entries: Seen[] }
+  )
+
+export type FactOf<T extends Fact['type']> = Extract<Fact, { type: T }>
+/** What a fault takes away. */
+export type FaultKind = 'node' | 'bus' | 'database' | 'link'
+
+/** A fact before it is noted. */
+export type Untimed<F> = F extends unknown ? Omit<F, 't'> : never
+
+export class Recorder {
+  readonly facts: Fact[] = []
+
+  /** ms since this process began. */
+  now() {
+    return performance.now()
+  }
+
+  note(fact: Untimed<Fact>) {
+    this.facts.push({ t: this.now(), ...fact } as Fact)
+  }
+}
+
+/** Writes one JSON line per fact. */
+export async function writeFacts(facts: readonly Fact[], file: string) {
+  const stream = createWriteStream(file)
+  for (const fact of facts) stream.write(`${JSON.stringify(fact)}\n`)
+  stream.end()
+  await finished(stream)
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 12)
+
+/** A body that tells where it comes from, and whether it is whole. */
+export function bodyOf(author: string, n: number, room: string, padding: string) {
+  const text = `${author}:${n}:${room}:${padding}`
+  return `${digest(text)}:${text}`
+}
+
+/** What stands for a body in the record. */
+export function hashOf(body: string | undefined) {
+  if (body === undefined) return 'no body'
+  const [hash = '', ...rest] = body.split(':')
+  return digest(rest.join(':')) === hash ? hash : `corrupt ${digest(body)}`
+}
