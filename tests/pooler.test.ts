@@ -42,7 +42,10 @@ async function startPooler(t: TestContext, postgres: number): Promise<number> {
   )
   if (unprivileged.uid) chownSync(folder, unprivileged.uid, unprivileged.uid)
   const stdio = ['ignore', 'ignore', 'pipe'] as const
-  const child = spawn(PROGRAM, [settings], { ...unprivileged, env, stdio: [...stdio] })
+  // Our own folder may be one that the other user cannot enter.
+  const child = spawn(PROGRAM, [settings], {
+    ...{ ...unprivileged, cwd: folder, env, stdio: [...stdio] },
+  })
   const end = new Promise((resolve) => child.on('close', resolve))
   t.after(async () => {
     if (child.pid !== undefined) process.kill(child.pid, 'SIGTERM')
