@@ -76,7 +76,13 @@ export class Hub {
         options.onFault(error)
       },
     })
-    this.#neighbours = new Neighbours(this, options.directory)
+    this.#neighbours = new Neighbours({
+      ...options,
+      rooms: this.#rooms,
+      endSessions: (hashes) => this.endSessions(hashes),
+      endMembership: (user, room, before) => this.endMembership(user, room, before),
+      hearRead: (user, room, seq) => this.#hearRead(user, room, seq),
+    })
     this.#sweptAt = this.clock.now()
     this.#stopSweeping = this.clock.every(this.limits.sweepMs, () => this.#sweep())
   }
@@ -151,11 +157,6 @@ export class Hub {
     return room
   }
 
-  /** The rooms that are open on this node, by name. */
-  get rooms(): ReadonlyMap<string, Room> {
-    return this.#rooms
-  }
-
   append(draft: Draft): Promise<Outcome> {
     return this.#appender.append(draft)
   }
@@ -190,7 +191,7 @@ export class Hub {
   }
 
   /** Hears of a read on another node; what is ahead of what this one knows is news here. */
-  hearRead(user: string, room: string, seq: number) {
+  #hearRead(user: string, room: string, seq: number) {
     const state = this.#users.get(user)
     if (!state || seq <= (state.readUpTo.get(room) ?? -1)) return
     state.readUpTo.set(room, seq)

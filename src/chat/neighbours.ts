@@ -1,12 +1,30 @@
 /** The other nodes of this log: what they say and what was missed of it, who is there, what ended. */
 
-import type { Hint } from '../bus/bus.ts'
+import type { Bus, Hint } from '../bus/bus.ts'
 import type { Directory, PresenceRow } from '../bus/directory.ts'
-import type { Hub } from './hub.ts'
+import type { Clock } from '../clock.ts'
+import type { Limits } from '../limits.ts'
+import type { Log } from '../log/log.ts'
+import type { Room } from './room.ts'
+
+export interface NeighboursOptions {
+  log: Log
+  bus: Bus
+  directory: Directory
+  clock: Clock
+  limits: Limits
+  /** The rooms that are open on this node, by name. */
+  rooms: ReadonlyMap<string, Room>
+  /** What happened elsewhere, as on a hub. */
+  endSessions(hashes: readonly string[]): void
+  endMembership(user: string, room: string, before: number): void
+  hearRead(user: string, room: string, seq: number): void
+  /** Gets what nobody expected, for the operator. */
+  onFault(error: unknown): void
+}
 
 export class Neighbours {
-  readonly #hub: Hub
-  readonly #directory: Directory
+  readonly #options: NeighboursOptions
   /** Who came and went here since it was last written down, by room and user. */
   #changes = new Map<string, PresenceRow>()
   /** Rooms whose people on other nodes may have changed. */
@@ -20,12 +38,11 @@ export class Neighbours {
   #isInDoubt = false
   readonly #tasks: Task[]
 
-  constructor(hub: Hub, directory: Directory) {
-    const { limits } = hub
-    this.#hub = hub
-    this.#directory = directory
-    this.#comparedAt = hub.clock.now()
-    hub.bus.listen({
+  constructor(options: NeighboursOptions) {
+    const { bus, clock, limits } = options
+    this.#options = options
+    this.#comparedAt = clock.now()
+    bus.listen({
       onHint: (hint) => this.#hear(hint),
       onGap: () => {
         this.doubt()
@@ -53,19 +70,19 @@ export class Neighbours {
 
   /** Reads who is in a room that opens here. Never rejects: who is not seen now is seen later. */
   async meet(room: string) {
-    await this.#readAbout([room]).catch(this.#hub.options.onFault)
+    await this.#readAbout([room]).catch(this.#options.onFault)
   }
 
   /** Does what is due, each thing once at a time; called once a second. */
   sweep(now: number) {
-    if (this.#toldUp !== this.#hub.bus.isUp) this.#tasks[0]!.at = -Infinity
+    if (this.#toldUp !== this.#options.bus.isUp) this.#tasks[0]!.at = -Infinity
     for (const task of this.#tasks) {
       if (task.isRunning || now - task.at < task.everyMs) continue
       task.at = now
       task.isRunning = true
       task
         .run()
-        .catch(this.#hub.options.onFault)
+        .catch(this.#options.onFault)
         .finally(() => (task.isRunning = false))
     }
     if (this.#isInDoubt || now - this.#comparedAt >= this.#trustMs) void this.#compare()
@@ -74,7 +91,7 @@ export class Neighbours {
   /* ------------------------------------------------------------------ what is said */
 
   #hear(hint: Hint) {
-    const room = this.#hub.rooms.get(hint.room)
+    const room = this.#options.rooms.get(hint.room)
     if (!room) return
     switch (hint.type) {
       case 'entries':
@@ -86,13 +103,13 @@ export class Neighbours {
       case 'typing':
         return void room.typing(hint.user)
       case 'read':
-        return this.#hub.hearRead(hint.user, hint.room, hint.seq)
+        return this.#options.hearRead(hint.user, hint.room, hint.seq)
     }
   }
 
   /** How long what another node could not say may stay unnoticed. ms */
   get #trustMs() {
-    const { bus, limits } = this.#hub
+    const { bus, limits } = this.#options
     return this.#isSomebodyMute ? Math.min(limits.compareDownMs, bus.trustMs) : bus.trustMs
   }
 
@@ -101,7 +118,7 @@ export class Neighbours {
     if (this.#isComparing) return
     this.#isComparing = true
     this.#isInDoubt = false
-    const { log, rooms, clock } = this.#hub
+    const { log, rooms, clock } = this.#options
     try {
       const positions = [...rooms.values()].flatMap(({ position }) => position ?? [])
       const found = positions.length > 0 ? await log.compare(positions) : []
@@ -113,7 +130,7 @@ export class Neighbours {
       this.#comparedAt = clock.now()
     } catch (error) {
       this.#isInDoubt = true
-      this.#hub.options.onFault(error)
+      this.#options.onFault(error)
     } finally {
       this.#isComparing = false
     }
@@ -122,28 +139,28 @@ export class Neighbours {
   /* ------------------------------------------------------------------ who is there, what ended */
 
   async #renew() {
-    const { isUp } = this.#hub.bus
-    const isKnown = await this.#directory.renew(isUp)
+    const { isUp } = this.#options.bus
+    const isKnown = await this.#options.directory.renew(isUp)
     this.#toldUp = isUp
     if (isKnown) return
     // We are new, or the database lost what it need not keep: all our people are news.
-    for (const [room, { localUsers }] of this.#hub.rooms) {
+    for (const [room, { localUsers }] of this.#options.rooms) {
       for (const user of localUsers) this.note({ room, user, isHere: true })
     }
   }
 
   async #readNews() {
-    const asked = this.#hub.clock.now()
-    const { sessions, memberships, isSomebodyMute } = await this.#directory.news()
+    const asked = this.#options.clock.now()
+    const { sessions, memberships, isSomebodyMute } = await this.#options.directory.news()
     this.#isSomebodyMute = isSomebodyMute
-    if (sessions.length > 0) this.#hub.endSessions(sessions)
+    if (sessions.length > 0) this.#options.endSessions(sessions)
     // Who took a seat after the question may have joined again since.
-    for (const { room, user } of memberships) this.#hub.endMembership(user, room, asked)
+    for (const { room, user } of memberships) this.#options.endMembership(user, room, asked)
   }
 
   /** Who died said nothing: so everything is read again from time to time. */
   async #markAllStale() {
-    for (const room of this.#hub.rooms.keys()) this.#stale.add(room)
+    for (const room of this.#options.rooms.keys()) this.#stale.add(room)
   }
 
   async #write() {
@@ -151,25 +168,25 @@ export class Neighbours {
     const changes = this.#changes
     this.#changes = new Map()
     try {
-      await this.#directory.savePresence([...changes.values()])
+      await this.#options.directory.savePresence([...changes.values()])
     } catch (error) {
       this.#changes = new Map([...changes, ...this.#changes])
       throw error
     }
     const rooms = new Set([...changes.values()].map(({ room }) => room))
-    for (const room of rooms) this.#hub.bus.publish({ type: 'presence', room })
+    for (const room of rooms) this.#options.bus.publish({ type: 'presence', room })
   }
 
   async #readStale() {
-    const rooms = [...this.#stale].filter((room) => this.#hub.rooms.has(room))
+    const rooms = [...this.#stale].filter((room) => this.#options.rooms.has(room))
     this.#stale.clear()
     if (rooms.length > 0) await this.#readAbout(rooms)
   }
 
   async #readAbout(rooms: string[]) {
     try {
-      const found = await this.#directory.presence(rooms)
-      for (const room of rooms) this.#hub.rooms.get(room)?.setRemoteUsers(found.get(room) ?? [])
+      const found = await this.#options.directory.presence(rooms)
+      for (const room of rooms) this.#options.rooms.get(room)?.setRemoteUsers(found.get(room) ?? [])
     } catch (error) {
       for (const room of rooms) this.#stale.add(room)
       throw error
