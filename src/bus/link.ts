@@ -3,6 +3,7 @@
 import { getLogger } from '@logtape/logtape'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
+import type { BusListener, Hint } from './bus.ts'
 
 /** After a connection that was lost, the next try; doubled each time, half of it random. ms */
 export const RETRY_MS = 250
@@ -34,12 +35,12 @@ export interface LinkOptions extends BusOptions {
    * error that either way brings is logged, so it must not name a password.
    */
   open(onEnd: (reason: unknown) => void): Promise<Wire>
-  /** What is published is heard from now on; what was published before may have been missed. */
-  onUp(): void
 }
 
 export class Link {
   isUp = false
+  /** Who the bus is for. */
+  listener: BusListener = { onHint: () => {}, onGap: () => {} }
   readonly #options: LinkOptions
   readonly #logger = getLogger(['hearth'])
   /** Aborted when what the link is at, a connection or a pause, is over. */
@@ -58,6 +59,15 @@ export class Link {
   get trustMs() {
     const { compareMs, compareDownMs } = this.#options.limits
     return this.isUp ? compareMs : compareDownMs
+  }
+
+  /** Hands a hint on. Never throws: the connection would stop reading. */
+  hear(hint: Hint) {
+    try {
+      this.listener.onHint(hint)
+    } catch (error) {
+      this.#options.onFault(error)
+    }
   }
 
   /** Says that something was dropped; once a minute, as a stranger may send a thousand of them. */
@@ -125,7 +135,8 @@ export class Link {
     this.isUp = true
     this.#said.clear()
     this.#logger.info('bus up', { bus: this.#options.name })
-    this.#options.onUp()
+    // What is published is heard from now on; what was published before may have been missed.
+    this.listener.onGap()
   }
 
   #down(error: unknown) {

@@ -34,7 +34,6 @@ class NatsBus implements Bus {
   readonly #settings: ConnectionOptions
   readonly #link: Link
   readonly #rooms = new Map<string, Subscription | null>()
-  #listener: BusListener = { onHint: () => {}, onGap: () => {} }
   #connection: NatsConnection | null = null
   #closing: Promise<void> | undefined
 
@@ -45,7 +44,6 @@ class NatsBus implements Bus {
       ...options,
       name: 'NATS',
       open: (onEnd) => this.#open(onEnd),
-      onUp: () => this.#listener.onGap(),
     })
   }
 
@@ -58,7 +56,7 @@ class NatsBus implements Bus {
   }
 
   listen(listener: BusListener) {
-    this.#listener = listener
+    this.#link.listener = listener
   }
 
   publish(hint: Hint) {
@@ -121,16 +119,10 @@ class NatsBus implements Bus {
     }
   }
 
-  /** The callback must not throw: the client would stop reading. */
   #hear(connection: NatsConnection, room: string) {
     return connection.subscribe(this.#subject(room), {
       callback: (error, message) => {
-        if (error) return
-        try {
-          this.#receive(room, message)
-        } catch (fault) {
-          this.#options.onFault(fault)
-        }
+        if (!error) this.#receive(room, message)
       },
     })
   }
@@ -138,7 +130,7 @@ class NatsBus implements Bus {
   #receive(room: string, message: Msg) {
     const isSmall = message.data.length <= this.#options.limits.natsBytes
     const hint = isSmall ? parseHint(room, message.string()) : null
-    if (hint) this.#listener.onHint(hint)
+    if (hint) this.#link.hear(hint)
     else this.#link.complain('a message that no node writes')
   }
 

@@ -22,7 +22,6 @@ class NotifyBus implements Bus {
   readonly #link: Link
   readonly #rooms = new Set<string>()
   readonly #backlog: Backlog
-  #listener: BusListener = { onHint: () => {}, onGap: () => {} }
   /** Sends until nothing is left. */
   #sending: Promise<void> | undefined
   #sentAt = -Infinity
@@ -41,7 +40,6 @@ class NotifyBus implements Bus {
       ...options,
       name: 'LISTEN/NOTIFY',
       open: (onEnd) => this.#open(onEnd),
-      onUp: () => this.#listener.onGap(),
     })
   }
 
@@ -54,7 +52,7 @@ class NotifyBus implements Bus {
   }
 
   listen(listener: BusListener) {
-    this.#listener = listener
+    this.#link.listener = listener
   }
 
   publish(hint: Hint) {
@@ -139,15 +137,7 @@ class NotifyBus implements Bus {
     const message = parsePayload(text)
     if (!message) return this.#link.complain('a notification that no node writes')
     if (message.node === this.#node) return this.#onOwn()
-    for (const hint of message.hints) if (this.#rooms.has(hint.room)) this.#hear(hint)
-  }
-
-  #hear(hint: Hint) {
-    try {
-      this.#listener.onHint(hint)
-    } catch (error) {
-      this.#options.onFault(error)
-    }
+    for (const hint of message.hints) if (this.#rooms.has(hint.room)) this.#link.hear(hint)
   }
 }
 

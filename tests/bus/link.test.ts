@@ -17,7 +17,6 @@ function openLink(scope: Scope, { isThere = true } = {}) {
     limits: { ...DEFAULT_LIMITS, busProbeMs: 1_000 },
     clock,
     onFault: assert.ifError,
-    onUp: () => (net.ups += 1),
     open: async (onEnd) => {
       const wire = { onEnd, openedAt: clock.now(), isEnded: false }
       wires.push(wire)
@@ -26,6 +25,7 @@ function openLink(scope: Scope, { isThere = true } = {}) {
       return { probe: () => net.probe(), silence: () => 'silence', end }
     },
   })
+  link.listener.onGap = () => (net.ups += 1)
   scope.after(() => link.close())
   return { link, net, clock, wires }
 }
