@@ -26,14 +26,11 @@ const whole = (least: number, most: number, fallback: number) =>
 const rate = (fallback: number) => number(1, 1_000_000, fallback)
 const burst = (fallback: number) => whole(1, 1_000_000, fallback)
 const connections = (fallback: number) => whole(1, 100_000, fallback)
-const flag = (fallback: 'true' | 'false') =>
-  v.optional(
-    v.pipe(
-      v.picklist(['true', 'false'], 'true or false'),
-      v.transform((text) => text === 'true'),
-    ),
-    fallback,
-  )
+const bool = v.pipe(
+  v.picklist(['true', 'false'], 'true or false'),
+  v.transform((text) => text === 'true'),
+)
+const flag = (fallback: 'true' | 'false') => v.optional(bool, fallback)
 const secret = v.optional(v.pipe(v.string(), v.minLength(8, 'at least 8 characters')))
 const text = v.optional(v.string())
 const list = v.optional(
@@ -55,6 +52,10 @@ const nats = v.optional(
   ),
 )
 
+const jwks = v.optional(
+  v.pipe(v.string(), v.check(isKeyAddress, 'an address such as https://login.example.org/keys')),
+)
+
 const LOG_LEVELS = ['debug', 'info', 'warning', 'error', 'off'] as const
 
 const Environment = v.object({
@@ -63,12 +64,18 @@ const Environment = v.object({
   DATA_FILE: v.optional(v.string(), 'data/hearth.db'),
   DATABASE_URL: postgres,
   NATS_URL: nats,
+  TLS_CERT: text,
+  TLS_KEY: text,
   ALLOWED_ORIGINS: list,
   TRUST_PROXY: whole(0, 16, 0),
   TICKET_BIND_IP: flag('true'),
   TOKEN_EVERY_MESSAGE: flag('false'),
   ACCESS_CODE: text,
   ADMIN_TOKEN: secret,
+  JWKS_URL: jwks,
+  JWT_ISSUER: text,
+  JWT_AUDIENCE: text,
+  GUESTS: v.optional(bool),
   MESSAGE_RATE: rate(DEFAULT_LIMITS.messageRate),
   MESSAGE_BURST: burst(DEFAULT_LIMITS.messageBurst),
   FRAME_RATE: rate(DEFAULT_LIMITS.frameRate),
@@ -91,6 +98,8 @@ export interface Config {
   databaseUrl: string | undefined
   /** Servers of the bus; without them Postgres is the bus as well. May hold a password. */
   natsUrls: readonly string[] | undefined
+  /** PEM files of a certificate, with its chain, and its key: then https and wss are served. */
+  tls: { certFile: string; keyFile: string } | undefined
   /** Origins that a browser may come from; `null`: our own loopback address, known once we listen. */
   allowedOrigins: readonly string[] | null
   /** How many proxies stand before us, each adding an address to `X-Forwarded-For`. */
@@ -99,12 +108,19 @@ export interface Config {
   tokenEveryMessage: boolean
   accessCode: string | undefined
   adminToken: string | undefined
+  /** Whose tokens sign people in besides: where the keys are, and what the tokens must say. */
+  jwt: { jwksUrl: string; issuer: string; audience: string } | undefined
+  /** Whether anybody may come in with a name alone. */
+  guests: boolean
   logLevel: (typeof LOG_LEVELS)[number]
   limits: Limits
 }
 
-/** Settings of later chapters: refused rather than ignored, as ignoring them would be unsafe. */
-const NOT_YET = ['TLS_CERT', 'TLS_KEY', 'JWKS_URL'] as const
+/** Settings that mean nothing without each other. */
+const TOGETHER = [
+  ['TLS_CERT', 'TLS_KEY'],
+  ['JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'],
+] as const
 
 /**
  * Reads the environment. Unknown variables are ignored, empty ones count as not set.
@@ -114,9 +130,11 @@ export function readConfig(
   env: Readonly<Record<string, string | undefined>>,
 ): { config: Config; problems?: undefined } | { config?: undefined; problems: string[] } {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
-  const problems = NOT_YET.filter((name) => given[name]).map(
-    (name) => `${name}: not supported by this version`,
-  )
+  const problems = TOGETHER.flatMap((names) => {
+    const missing = names.filter((name) => given[name] === undefined)
+    const isPart = missing.length > 0 && missing.length < names.length
+    return isPart ? missing.map((name) => `${name}: required beside ${others(names, name)}`) : []
+  })
   if (given.HOST && !isLoopback(given.HOST) && !given.ALLOWED_ORIGINS) {
     problems.push('ALLOWED_ORIGINS: required when HOST is not 127.0.0.1: the addresses of the page')
   }
@@ -136,12 +154,25 @@ function toConfig(settings: v.InferOutput<typeof Environment>): Config {
     dataFile: settings.DATA_FILE,
     databaseUrl: settings.DATABASE_URL,
     natsUrls: settings.NATS_URL,
+    tls:
+      settings.TLS_CERT && settings.TLS_KEY
+        ? { certFile: settings.TLS_CERT, keyFile: settings.TLS_KEY }
+        : undefined,
     allowedOrigins: settings.ALLOWED_ORIGINS ?? null,
     trustProxy: settings.TRUST_PROXY,
     ticketBindIp: settings.TICKET_BIND_IP,
     tokenEveryMessage: settings.TOKEN_EVERY_MESSAGE,
     accessCode: settings.ACCESS_CODE,
     adminToken: settings.ADMIN_TOKEN,
+    jwt:
+      settings.JWKS_URL && settings.JWT_ISSUER && settings.JWT_AUDIENCE
+        ? {
+            jwksUrl: settings.JWKS_URL,
+            issuer: settings.JWT_ISSUER,
+            audience: settings.JWT_AUDIENCE,
+          }
+        : undefined,
+    guests: settings.GUESTS ?? !settings.JWKS_URL,
     logLevel: settings.LOG_LEVEL,
     limits: {
       ...DEFAULT_LIMITS,
@@ -160,8 +191,12 @@ function toConfig(settings: v.InferOutput<typeof Environment>): Config {
 }
 
 /** What a page served from here sends as its `Origin`. */
-export function loopbackOrigins(port: number): string[] {
-  return ['127.0.0.1', 'localhost'].map((host) => new URL(`http://${host}:${port}`).origin)
+export function loopbackOrigins(port: number, scheme: 'http' | 'https'): string[] {
+  return ['127.0.0.1', 'localhost'].map((host) => new URL(`${scheme}://${host}:${port}`).origin)
+}
+
+function others(names: readonly string[], one: string) {
+  return names.filter((name) => name !== one).join(' and ')
 }
 
 function isLoopback(host: string) {
@@ -174,6 +209,13 @@ function isPostgres(address: string) {
 
 function isNats(address: string) {
   return URL.canParse(address) && /^(nats|tls):\/\//.test(address)
+}
+
+/** Keys that came over plain http could be anybody's. */
+function isKeyAddress(address: string) {
+  if (!URL.canParse(address)) return false
+  const { protocol, hostname } = new URL(address)
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 }
 
 function isOrigin(name: string) {

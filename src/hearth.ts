@@ -1,5 +1,6 @@
 /** One running Hearth: every part opened in order, closed in reverse. */
 
+import { readFileSync } from 'node:fs'
 import { getLogger } from '@logtape/logtape'
 import { runtime } from '#runtime'
 import { FRAME_BYTES } from '../static/protocol.js'
@@ -7,7 +8,7 @@ import { createApp } from './app.ts'
 import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
-import { createFaultLog } from './faults.ts'
+import { createJournal } from './journal.ts'
 import { openStorage } from './storage.ts'
 
 export interface Hearth {
@@ -26,22 +27,26 @@ export interface Hearth {
  */
 export async function startHearth(config: Config, clock: Clock = systemClock): Promise<Hearth> {
   const { limits } = config
-  const onFault = createFaultLog(getLogger(['hearth']), clock)
-  const { place, accounts, tickets, links, ...storage } = await openStorage({
-    ...{ config, clock, onFault },
+  const journal = createJournal(getLogger(['hearth']), clock)
+  const tls = config.tls && readCertificate(config.tls)
+  const scheme = tls ? 'https' : 'http'
+  const { place, accounts, memberships, tickets, links, ...storage } = await openStorage({
+    ...{ config, clock, onFault: journal.fault },
   })
   const { log, bus } = storage
   const { tokenEveryMessage } = config
-  const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, onFault })
-  let origins = config.allowedOrigins ?? loopbackOrigins(config.port)
+  const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, journal })
+  let origins = config.allowedOrigins ?? loopbackOrigins(config.port, scheme)
   const app = createApp({
     config,
     clock,
     hub,
-    onFault,
+    journal,
     accounts,
+    memberships,
     tickets,
     links,
+    foreignUser: config.jwt && (await createForeign(config.jwt, clock)),
     origins: () => origins,
   })
 
@@ -52,6 +57,7 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
       headersTimeout: limits.handshakeMs,
       closeTimeout: limits.closeMs,
       maxFrame: FRAME_BYTES,
+      ...(tls && { tls }),
     })
     .catch(async (error: unknown) => {
       await hub.drain()
@@ -59,7 +65,7 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
       await log.close()
       throw error
     })
-  if (!config.allowedOrigins) origins = loopbackOrigins(listener.port)
+  if (!config.allowedOrigins) origins = loopbackOrigins(listener.port, scheme)
 
   let closing: Promise<void> | undefined
   const close = async () => {
@@ -69,11 +75,29 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
     await log.close()
   }
   return {
-    url: `http://${urlHost(config.hostname)}:${listener.port}`,
+    url: `${scheme}://${urlHost(config.hostname)}:${listener.port}`,
     place,
     hub,
     close: () => (closing ??= close()),
   }
+}
+
+/** Loaded only for those who use it, as it would add to every start. */
+async function createForeign(jwt: NonNullable<Config['jwt']>, clock: Clock) {
+  const { createForeignUsers } = await import('./auth/foreign.ts')
+  return createForeignUsers(jwt, clock)
+}
+
+/** @throws {Error} that names the setting, and says what the system says of its file */
+function readCertificate({ certFile, keyFile }: NonNullable<Config['tls']>) {
+  const read = (name: string, file: string) => {
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+  return { cert: read('TLS_CERT', certFile), key: read('TLS_KEY', keyFile) }
 }
 
 function urlHost(hostname: string) {

@@ -75,8 +75,12 @@ export const DEFAULT_LIMITS = {
   linkMs: 10 * MINUTE,
   /** A guest's session unused this long is over. ms */
   idleSessionMs: 30 * DAY,
-  /** An admin's session ends after this. ms */
-  adminSessionMs: DAY / 2,
+  /** The session of an admin, or of who came with a foreign token, ends after this at most. ms */
+  longestSessionMs: DAY / 2,
+  /** An invitation into a private room that names no time. ms */
+  inviteMs: 7 * DAY,
+  /** Requests about private rooms, per user and minute. */
+  roomChangesPerMinute: 30,
 
   /** Reads queued and appends not committed, per connection. Above: stop reading. */
   pauseAt: 256,
@@ -153,6 +157,33 @@ export class TokenBucket {
   #refill(now: number) {
     this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) / 1000) * this.#rate)
     this.#at = now
+  }
+}
+
+/** A bucket for each key; those that are full again are forgotten. */
+export class Buckets {
+  readonly #buckets = new Map<string, TokenBucket>()
+  readonly #rate: number
+  readonly #burst: number
+  #sweptAt = -Infinity
+
+  constructor(rate: number, burst: number) {
+    this.#rate = rate
+    this.#burst = burst
+  }
+
+  /** As a bucket's. */
+  take(key: string, now: number): number {
+    this.#sweep(now)
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#rate, this.#burst, now)
+    this.#buckets.set(key, bucket)
+    return bucket.take(now)
+  }
+
+  #sweep(now: number) {
+    if (now - this.#sweptAt < MINUTE) return
+    this.#sweptAt = now
+    for (const [key, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(key)
   }
 }
 

@@ -2,6 +2,8 @@
 
 import { createSqliteAccounts } from './auth/sqlite-accounts.ts'
 import type { Accounts } from './auth/accounts.ts'
+import type { Memberships } from './auth/memberships.ts'
+import { createSqliteMemberships } from './auth/sqlite-memberships.ts'
 import { createTickets, type Tickets } from './auth/tickets.ts'
 import type { Bus } from './bus/bus.ts'
 import type { Directory } from './bus/directory.ts'
@@ -15,6 +17,7 @@ import { createSqliteLog } from './log/sqlite-log.ts'
 export interface Storage {
   log: Log
   accounts: Accounts
+  memberships: Memberships
   tickets: Tickets
   /** Tickets that sign in another device. */
   links: Tickets
@@ -47,6 +50,7 @@ async function onSqlite({ config, clock }: StorageOptions): Promise<Storage> {
   return {
     log: createSqliteLog(database, clock),
     accounts: createSqliteAccounts(database, limits, clock),
+    memberships: createSqliteMemberships(database, clock),
     tickets: createTickets(limits.ticketMs, clock),
     links: createTickets(limits.linkMs, clock),
     bus: localBus,
@@ -61,6 +65,7 @@ async function onPostgres(url: string, { config, clock, onFault }: StorageOption
   const { openPostgres } = await import('./log/postgres.ts')
   const { createPostgresLog } = await import('./log/postgres-log.ts')
   const { createPostgresAccounts } = await import('./auth/postgres-accounts.ts')
+  const { createPostgresMemberships } = await import('./auth/postgres-memberships.ts')
   const { createPostgresTickets } = await import('./auth/postgres-tickets.ts')
   const { createPostgresDirectory } = await import('./bus/postgres-directory.ts')
   const { createNotifyBus } = await import('./bus/notify.ts')
@@ -73,6 +78,7 @@ async function onPostgres(url: string, { config, clock, onFault }: StorageOption
   return {
     log: createPostgresLog(db, clock),
     accounts: createPostgresAccounts(db, limits, clock),
+    memberships: createPostgresMemberships(db),
     tickets: createPostgresTickets(db, 'ticket', limits.ticketMs),
     links: createPostgresTickets(db, 'link', limits.linkMs),
     bus,

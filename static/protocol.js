@@ -324,9 +324,17 @@ export const Rooms = v.array(
     unread: Count,
     mentions: Count,
     private: v.boolean(),
-    owner: v.optional(v.boolean()),
+    owner: v.optional(v.literal(true)),
   }),
 )
+/** Body of `POST /api/rooms`: a private room. */
+export const NewRoom = v.object({ room: Room })
+/** Body of `POST /api/rooms/:room/invites`. `expiresIn` in seconds: a minute to 30 days. */
+export const NewInvitation = v.object({
+  expiresIn: v.optional(v.pipe(Count, v.minValue(60), v.maxValue(2_592_000))),
+})
+/** Its answer, and the body of `POST /api/rooms/:room/members`. */
+export const Invitation = v.object({ invite: Token, expiresAt: v.optional(Time) })
 /** An error over HTTP, `application/problem+json` (RFC 9457). */
 export const Problem = v.object({
   type: v.optional(v.string()),
@@ -335,6 +343,7 @@ export const Problem = v.object({
   code: v.string(),
   detail: v.optional(v.string()),
   retryAfterMs: v.optional(Count),
+  needs: v.optional(v.picklist(['code', 'login'])),
 })
 
 /* ------------------------------------------------------------------ types and parsing */
@@ -360,7 +369,9 @@ export function explain(issues) {
   const [issue] = issues
   if (!issue) return 'not valid'
   const path = v.getDotPath(issue)
-  const message = issue.message === TOO_LONG ? `at most ${BODY_LENGTH} characters` : issue.message
+  // What valibot received is the sender's, and not for our answers and logs.
+  const expected = issue.message.replace(/ but received [^]*$/, '')
+  const message = issue.message === TOO_LONG ? `at most ${BODY_LENGTH} characters` : expected
   return path ? `${path}: ${message}` : message
 }
 

@@ -161,6 +161,7 @@ test('no message shows a secret', () => {
 })
 
 test('our own page comes from the loopback address', () => {
-  assert.deepEqual(loopbackOrigins(3000), ['http://127.0.0.1:3000', 'http://localhost:3000'])
-  assert.deepEqual(loopbackOrigins(80), ['http://127.0.0.1', 'http://localhost'])
+  const secure = ['https://127.0.0.1:3000', 'https://localhost:3000']
+  assert.deepEqual(loopbackOrigins(3000, 'https'), secure)
+  assert.deepEqual(loopbackOrigins(80, 'http'), ['http://127.0.0.1', 'http://localhost'])
 })

@@ -11,6 +11,7 @@ import * as protocol from '../static/protocol.js'
 import type { Clock } from '../src/clock.ts'
 import { readConfig, type Config } from '../src/config.ts'
 import { startHearth, type Hearth } from '../src/hearth.ts'
+import type { Journal } from '../src/journal.ts'
 import type { Limits } from '../src/limits.ts'
 import type { Log } from '../src/log/log.ts'
 import type { ClientFrame, EventOf, ServerEvent } from '../src/protocol.ts'
@@ -106,6 +107,18 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   const hearth = await startHearth(testConfig(options), options.clock)
   t.after(() => hearth.close())
   return hearth
+}
+
+/** A journal that can be read by the test. */
+export function testJournal() {
+  const faults: unknown[] = []
+  const lines: { what: string; [fact: string]: unknown }[] = []
+  const journal: Journal = {
+    fault: (error) => void faults.push(error),
+    event: (what, facts) => void lines.push({ what, ...facts }),
+    refusal: (kind, facts) => void lines.push({ what: `${kind} refused`, ...facts }),
+  }
+  return { journal, faults, lines }
 }
 
 /** Keeps whatever is appended from now on waiting. @returns lets it, and all that follows, go on */

@@ -10,7 +10,7 @@ export interface Session {
   hash: string
   user: User
   role: Role
-  /** When it ends whatever happens; null for a guest's, which ends after 30 days unused. */
+  /** When it ends whatever happens, other devices included; null for a guest's. */
   expiresAt: Date | null
   /** When it would end if it were not used again. */
   idleUntil: Date
@@ -22,12 +22,16 @@ export interface Accounts {
   addGuest(name: string, key: string, hash: string): Promise<Session | null>
   /** The admin of this name, new or known, and a session with that role. null: taken by a guest. */
   addAdmin(name: string, key: string, hash: string): Promise<Session | null>
-  /** Another session of the user of a session that still holds; null when it does not. */
+  /** The user that an issuer vouches for, new or known, by this name or one like it. null: banned. */
+  addForeign(subject: string, name: string, hash: string, expiresAt: Date): Promise<Session | null>
+  /** Another session of the user of a session that still holds, as long; null when it does not. */
   addDevice(session: string, hash: string): Promise<Session | null>
   /** The session, if it holds; using it keeps it alive. */
   session(hash: string): Promise<Session | null>
   /** Ends a session, or all of its user's. A guest's name is freed with the last. @returns hashes */
   endSessions(session: Session, all: boolean): Promise<string[]>
+  /** Keeps a user out for good: sessions and name. @returns hashes; null when there is no such user */
+  ban(user: string): Promise<string[] | null>
 }
 
 /** A session in use is written down this often, not at every request. ms */

@@ -25,8 +25,8 @@ export interface PresenceRow {
 }
 
 export interface News {
-  /** Hashes of sessions that ended within the last minute. */
-  sessions: string[]
+  /** Sessions that ended within the last minute; of a banned user, or only signed out. */
+  sessions: { hash: string; banned: boolean }[]
   /** Memberships that ended within the last minute, and did not begin again. */
   memberships: { room: string; user: string }[]
   /** Whether a node that lives cannot tell the others anything: heads must be compared often. */

@@ -72,19 +72,22 @@ export function createPostgresDirectory(
       // A node that is mute is a row without an ending.
       const rows = await query<{
         session: string | null
+        banned: boolean | null
         room: string | null
         user: string | null
       }>(
-        `SELECT DISTINCT session, room, user_id AS user FROM revocations
+        `SELECT DISTINCT session, banned, room, user_id AS user FROM revocations
          WHERE at > ${ago('$1')} AND NOT EXISTS (SELECT 1 FROM members
            WHERE members.room = revocations.room AND members.user_id = revocations.user_id)
          UNION ALL
-         SELECT NULL, NULL, NULL WHERE EXISTS (
+         SELECT NULL, NULL, NULL, NULL WHERE EXISTS (
            SELECT 1 FROM nodes WHERE is_mute AND node <> $2 AND seen_at > ${ago('$3')})`,
         [REVOKED_MS, node, aliveMs],
       )
       return {
-        sessions: rows.flatMap(({ session }) => session ?? []),
+        sessions: rows.flatMap(({ session: hash, banned }) =>
+          hash === null ? [] : [{ hash, banned: banned === true }],
+        ),
         memberships: rows.flatMap(({ room, user }) => (room && user ? { room, user } : [])),
         isSomebodyMute: rows.some(({ session, room }) => session === null && room === null),
       }

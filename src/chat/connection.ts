@@ -43,6 +43,8 @@ const QUEUED: ReadonlySet<ClientFrame['type']> = new Set(['join', 'leave', 'hist
 interface Place {
   room: Room
   seat: Seat
+  /** The user owns the room. */
+  owner: boolean
   since: number
   /** What it said that is stored and has not yet gone out with a flush. */
   owed: Entry[]
@@ -65,6 +67,8 @@ export interface ConnectionOptions {
   hub: Hub
   socket: Socket
   identity: Identity
+  /** The client's, as the handshake found it. */
+  address: string
   /** Redeems a fresh ticket of a live socket; null when it is not good. */
   redeem(ticket: string): Promise<Identity | null>
   /** Called once, when the connection's place is free again. */
@@ -126,6 +130,11 @@ export class Connection implements Listener {
     return this.#identity.user
   }
 
+  /** For the journal. */
+  get #who() {
+    return { user: this.user.id, address: this.#options.address }
+  }
+
   get session() {
     return this.#identity.session
   }
@@ -146,7 +155,7 @@ export class Connection implements Listener {
   #take(data: unknown) {
     const now = this.#hub.clock.now()
     this.#seenAt = now
-    const size = typeof data === 'string' ? Buffer.byteLength(data) : 0
+    const size = sizeOf(data)
     if (size > protocol.FRAME_BYTES) return this.close(CLOSE.TOO_BIG)
     const { frame, refusal } = protocol.parseFrame(data)
     if (frame?.type === 'pong') return
@@ -201,9 +210,15 @@ export class Connection implements Listener {
     if (!this.#takeRead(frame)) return
     this.#joining = frame.room
     const room = this.#hub.room(frame.room)
-    const seat = await room.join(this, frame, () => this.#enter(frame), place?.seat)
+    let owner = false
+    const enter = async () => {
+      const entrance = await this.#enter(frame)
+      owner = entrance?.owner === true
+      return entrance
+    }
+    const seat = await room.join(this, frame, enter, place?.seat)
     if (!seat) return
-    this.#seats.set(frame.room, { room, seat, since: this.#hub.clock.now(), owed: [] })
+    this.#seats.set(frame.room, { room, seat, owner, since: this.#hub.clock.now(), owed: [] })
     // What it was just sent may have been too much for it.
     if (this.isClosed) return this.#unseat(frame.room)
     // Another device left the room while this one came: the last one decides.
@@ -269,7 +284,7 @@ export class Connection implements Listener {
       room: frame.room,
       id: frame.id,
       author: this.user,
-      moderates: this.#identity.role === 'admin',
+      moderates: this.#identity.role === 'admin' || place.owner,
       ...contentOf(frame),
     })
     this.#work.track(
@@ -365,7 +380,7 @@ export class Connection implements Listener {
 
   /** What nobody expected ends this connection, and no other. */
   #fail(error: unknown) {
-    this.#hub.options.onFault(error)
+    this.#hub.options.journal.fault(error)
     this.close(CLOSE.RESTART, this.#hub.limits.logRetryMs)
   }
 
@@ -392,6 +407,9 @@ export class Connection implements Listener {
   }
 
   #answer(error: Omit<ErrorEvent, 'type'>) {
+    const { code, message: reason, of, room } = error
+    const type = code === 'unknown_type' ? undefined : of
+    this.#hub.options.journal.refusal('frame', { code, reason, type, room, ...this.#who })
     this.tell({ type: 'error', ...error })
   }
 
@@ -489,6 +507,7 @@ export class Connection implements Listener {
    */
   close(code: number, retryAfterMs = 0) {
     if (this.isClosed) return
+    if (code !== CLOSE.RESTART) this.#hub.options.journal.event('closed', { code, ...this.#who })
     const isHeard = code !== CLOSE.SLOW && code !== CLOSE.SILENT
     const bye = encodeFrame([encodeEvent({ type: 'bye', code, retryAfterMs })])
     this.gone()
@@ -496,7 +515,7 @@ export class Connection implements Listener {
       if (isHeard) this.#socket.send(bye)
       this.#socket.close(code)
     } catch (error) {
-      this.#hub.options.onFault(error)
+      this.#hub.options.journal.fault(error)
     }
   }
 
@@ -508,6 +527,12 @@ export class Connection implements Listener {
     this.#hub.remove(this)
     this.#options.onGone()
   }
+}
+
+/** In bytes; a binary frame comes as an ArrayBuffer on both runtimes. */
+function sizeOf(data: unknown) {
+  if (data instanceof ArrayBuffer) return data.byteLength
+  return typeof data === 'string' ? Buffer.byteLength(data) : 0
 }
 
 function roomOf(frame: ClientFrame) {

@@ -5,6 +5,7 @@ import { CLOSE } from '../../static/protocol.js'
 import type { Bus } from '../bus/bus.ts'
 import type { Directory } from '../bus/directory.ts'
 import { sleep, type Clock } from '../clock.ts'
+import type { Journal } from '../journal.ts'
 import { TokenBucket, type Limits } from '../limits.ts'
 import { createAppender, type Appender } from '../log/appender.ts'
 import type { Draft, Log, Outcome, ReadPosition } from '../log/log.ts'
@@ -39,8 +40,8 @@ export interface HubOptions {
   clock: Clock
   limits: Limits
   tokenEveryMessage: boolean
-  /** Gets what nobody expected, for the operator. */
-  onFault(error: unknown): void
+  /** For the operator. */
+  journal: Journal
 }
 
 export class Hub {
@@ -73,13 +74,14 @@ export class Hub {
       onFault: (error) => {
         // What was appended without an answer may be in the log.
         this.#neighbours.doubt()
-        options.onFault(error)
+        options.journal.fault(error)
       },
     })
     this.#neighbours = new Neighbours({
       ...options,
+      onFault: options.journal.fault,
       rooms: this.#rooms,
-      endSessions: (hashes) => this.endSessions(hashes),
+      endSessions: (hashes, code) => this.endSessions(hashes, code),
       endMembership: (user, room, before) => this.endMembership(user, room, before),
       hearRead: (user, room, seq) => this.#hearRead(user, room, seq),
     })
@@ -124,10 +126,10 @@ export class Hub {
   }
 
   /** Closes every connection that was made with one of these sessions. */
-  endSessions(hashes: readonly string[]) {
+  endSessions(hashes: readonly string[], code: number = CLOSE.SIGNED_OUT) {
     const ended = new Set(hashes)
     for (const connection of this.connections) {
-      if (ended.has(connection.session)) connection.close(CLOSE.SIGNED_OUT)
+      if (ended.has(connection.session)) connection.close(code)
     }
   }
 
@@ -146,7 +148,7 @@ export class Hub {
     const known = this.#rooms.get(name)
     if (known) return known
     const { log, clock, limits } = this
-    const { onFault } = this.options
+    const onFault = this.options.journal.fault
     const room = new Room({
       ...{ name, log, clock, limits, onFault },
       subscribed: this.bus.subscribe(name),
@@ -227,7 +229,7 @@ export class Hub {
       const isForgettable = [messages, frames, reads].every((bucket) => bucket.isFull(now))
       if (connections.size === 0 && isForgettable) this.#users.delete(id)
     }
-    this.saveReads().catch(this.options.onFault)
+    this.saveReads().catch(this.options.journal.fault)
   }
 
   #sweepRooms(now: number) {
@@ -261,10 +263,10 @@ export class Hub {
       if (index > 0 && index % DRAIN_SOCKETS === 0) await sleep(this.clock, DRAIN_PAUSE_MS)
       connection.close(CLOSE.RESTART, Math.round(Math.random() * spread))
     }
-    await this.saveReads().catch(this.options.onFault)
+    await this.saveReads().catch(this.options.journal.fault)
     this.#stopSweeping()
     for (const room of this.#rooms.values()) room.close()
-    await this.options.directory.retire().catch(this.options.onFault)
+    await this.options.directory.retire().catch(this.options.journal.fault)
   }
 
   #finishWithin(ms: number) {

@@ -1,11 +1,18 @@
 /** The other nodes of this log: what they say and what was missed of it, who is there, what ended. */
 
+import { CLOSE } from '../../static/protocol.js'
 import type { Bus, Hint } from '../bus/bus.ts'
 import type { Directory, PresenceRow } from '../bus/directory.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { Log } from '../log/log.ts'
 import type { Room } from './room.ts'
+
+/** Whether the user of a session is banned, and how its sockets are closed. */
+const ENDS = [
+  [false, CLOSE.SIGNED_OUT],
+  [true, CLOSE.BANNED],
+] as const
 
 export interface NeighboursOptions {
   log: Log
@@ -16,7 +23,7 @@ export interface NeighboursOptions {
   /** The rooms that are open on this node, by name. */
   rooms: ReadonlyMap<string, Room>
   /** What happened elsewhere, as on a hub. */
-  endSessions(hashes: readonly string[]): void
+  endSessions(hashes: readonly string[], code: number): void
   endMembership(user: string, room: string, before: number): void
   hearRead(user: string, room: string, seq: number): void
   /** Gets what nobody expected, for the operator. */
@@ -153,7 +160,14 @@ export class Neighbours {
     const asked = this.#options.clock.now()
     const { sessions, memberships, isSomebodyMute } = await this.#options.directory.news()
     this.#isSomebodyMute = isSomebodyMute
-    if (sessions.length > 0) this.#options.endSessions(sessions)
+    for (const [isBanned, code] of ENDS) {
+      const ended = sessions.filter(({ banned }) => banned === isBanned)
+      if (ended.length > 0)
+        this.#options.endSessions(
+          ended.map(({ hash }) => hash),
+          code,
+        )
+    }
     // Who took a seat after the question may have joined again since.
     for (const { room, user } of memberships) this.#options.endMembership(user, room, asked)
   }

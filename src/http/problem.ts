@@ -1,10 +1,12 @@
 /** Errors over HTTP (RFC 9457), and bodies that are checked before anyone sees them. */
 
 import type { Context } from 'hono'
+import { createMiddleware } from 'hono/factory'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import * as v from 'valibot'
 import { explain, STATUS } from '../../static/protocol.js'
 import type { ErrorCode } from '../protocol.ts'
+import { addressOf, isUpgrade, type HearthEnv, type Services } from './services.ts'
 
 export interface ProblemOptions {
   /** For a person; never a stack, a path or SQL. */
@@ -12,14 +14,34 @@ export interface ProblemOptions {
   /** Where the protocol names a status of its own for a code. */
   status?: ContentfulStatusCode
   retryAfterMs?: number
+  /** What the door asks for. */
+  needs?: 'code' | 'login'
 }
 
 export function problem(c: Context, code: ErrorCode, options: ProblemOptions = {}): Response {
-  const { detail, status = STATUS[code] as ContentfulStatusCode, retryAfterMs } = options
+  const { detail, status = STATUS[code] as ContentfulStatusCode, retryAfterMs, needs } = options
   if (retryAfterMs !== undefined) c.header('Retry-After', String(Math.ceil(retryAfterMs / 1000)))
+  c.set('refusal', { code, reason: detail })
   const title = code.replaceAll('_', ' ')
-  return c.json({ type: 'about:blank', title, status, code, detail, retryAfterMs }, status, {
+  return c.json({ type: 'about:blank', title, status, code, detail, retryAfterMs, needs }, status, {
     'Content-Type': 'application/problem+json',
+  })
+}
+
+/** Writes a line for every request that was answered with a problem. */
+export function refusalsTo({ config, journal }: Pick<Services, 'config' | 'journal'>) {
+  return createMiddleware<HearthEnv>(async (c, next) => {
+    await next()
+    const refusal = c.get('refusal')
+    if (!refusal) return
+    journal.refusal(isUpgrade(c) ? 'handshake' : 'request', {
+      ...refusal,
+      method: c.req.method,
+      path: c.req.path,
+      address: addressOf(c, config),
+      user: c.get('session')?.user.id,
+      origin: c.req.header('origin'),
+    })
   })
 }
 

@@ -3,7 +3,7 @@
 import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import type { Clock } from '../clock.ts'
-import { TokenBucket } from '../limits.ts'
+import { Buckets } from '../limits.ts'
 import { problem } from './problem.ts'
 import type { HearthEnv } from './services.ts'
 
@@ -16,20 +16,9 @@ export function rateLimit(
   clock: Clock,
   keyOf: (c: Context<HearthEnv>) => string,
 ) {
-  const buckets = new Map<string, TokenBucket>()
-  let sweptAt = clock.now()
-  const sweep = (now: number) => {
-    if (now - sweptAt < 60_000) return
-    sweptAt = now
-    for (const [key, bucket] of buckets) if (bucket.isFull(now)) buckets.delete(key)
-  }
+  const buckets = new Buckets(perMinute / 60, perMinute)
   return createMiddleware<HearthEnv>(async (c, next) => {
-    const now = clock.now()
-    sweep(now)
-    const key = keyOf(c)
-    const bucket = buckets.get(key) ?? new TokenBucket(perMinute / 60, perMinute, now)
-    buckets.set(key, bucket)
-    const retryAfterMs = bucket.take(now)
+    const retryAfterMs = buckets.take(keyOf(c), clock.now())
     return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : next()
   })
 }

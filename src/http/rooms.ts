@@ -1,13 +1,76 @@
-/** `/api/rooms`: the rooms one is a member of. */
+/** `/api/rooms`: the rooms one is a member of, and private ones: making, inviting, removing. */
 
 import { Hono } from 'hono'
+import * as v from 'valibot'
+import { Id, Invitation, NewInvitation, NewRoom, Room } from '../../static/protocol.js'
 import { signedIn } from './auth.ts'
+import { problem, readBody } from './problem.ts'
+import { rateLimit } from './rate-limit.ts'
 import { type HearthEnv, type Services } from './services.ts'
 
+const NOT_OWNED = { detail: 'only its owner may do this' }
+
 export function roomRoutes(services: Services): Hono<HearthEnv> {
-  const { hub } = services
-  return new Hono<HearthEnv>().get('/rooms', signedIn(services), async (c) => {
+  const { clock, config, hub, journal, memberships } = services
+  const { limits } = config
+  const onlySignedIn = signedIn(services)
+  const rate = rateLimit(limits.roomChangesPerMinute, clock, (c) => c.var.session.user.id)
+  const routes = new Hono<HearthEnv>()
+
+  routes.get('/rooms', onlySignedIn, async (c) => {
     await hub.saveReads()
     return c.json(await hub.log.rooms(c.var.session.user.id))
   })
+
+  routes.post('/rooms', onlySignedIn, rate, async (c) => {
+    const { body, refusal } = await readBody(c, NewRoom)
+    if (refusal) return refusal
+    const { room } = body
+    const isNew = await memberships.create(room, c.var.session.user.id)
+    if (!isNew) return problem(c, 'conflict', { detail: 'there is a room of this name' })
+    return c.json(
+      { room, head: 0, read: 0, unread: 0, mentions: 0, private: true, owner: true },
+      201,
+    )
+  })
+
+  routes.use('/rooms/:room/*', onlySignedIn, async (c, next) => {
+    return v.is(Room, c.req.param('room')) ? next() : problem(c, 'invalid', { detail: 'room' })
+  })
+
+  routes.post('/rooms/:room/invites', rate, async (c) => {
+    const { body, refusal } = await readBody(c, NewInvitation)
+    if (refusal) return refusal
+    const lifetimeMs = body.expiresIn === undefined ? limits.inviteMs : body.expiresIn * 1000
+    const { user } = c.var.session
+    const invitation = await memberships.invite(c.req.param('room'), user.id, lifetimeMs)
+    return invitation ? c.json(invitation, 201) : problem(c, 'forbidden', NOT_OWNED)
+  })
+
+  routes.delete('/rooms/:room/invites', rate, async (c) => {
+    const isOwner = await memberships.revokeInvites(c.req.param('room'), c.var.session.user.id)
+    return isOwner ? c.body(null, 204) : problem(c, 'forbidden', NOT_OWNED)
+  })
+
+  routes.post('/rooms/:room/members', rate, async (c) => {
+    const { body, refusal } = await readBody(c, Invitation)
+    if (refusal) return refusal
+    const isIn = await memberships.admit(c.req.param('room'), c.var.session.user.id, body.invite)
+    if (!isIn) return problem(c, 'forbidden', { detail: 'this invitation is not good' })
+    return c.body(null, 204)
+  })
+
+  routes.delete('/rooms/:room/members/:user', rate, async (c) => {
+    const { room, user } = c.req.param()
+    const { id: by } = c.var.session.user
+    if (!v.is(Id, user)) return problem(c, 'invalid', { detail: 'user: an id' })
+    const outcome = await memberships.remove(room, by, user)
+    if (outcome === 'forbidden') return problem(c, outcome, NOT_OWNED)
+    if (outcome === 'not_found') return problem(c, outcome, { detail: 'not a member' })
+    hub.endMembership(user, room)
+    journal.event('removed', { room, user, by })
+    return c.body(null, 204)
+  })
+
+  return routes
 }

@@ -4,33 +4,44 @@ import type { Context } from 'hono'
 import { runtime } from '#runtime'
 import type { Accounts, Session } from '../auth/accounts.ts'
 import { clientAddress } from '../auth/addresses.ts'
+import type { ForeignUsers } from '../auth/foreign.ts'
+import type { Memberships } from '../auth/memberships.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { Hub } from '../chat/hub.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
+import type { Journal } from '../journal.ts'
 
 export interface Services {
   config: Config
   clock: Clock
   hub: Hub
   accounts: Accounts
+  memberships: Memberships
   tickets: Tickets
   /** Tickets that sign in another device. */
   links: Tickets
-  /** Gets what nobody expected, for the operator. */
-  onFault(error: unknown): void
+  /** Whom another issuer vouches for, when there is one. */
+  foreignUser: ForeignUsers | undefined
+  /** For the operator. */
+  journal: Journal
   /** The origins a browser may come from. */
   origins(): readonly string[]
 }
 
-/** Hono's variables: who asks, once the middleware has found out. */
+/** Hono's variables: who asks, once the middleware has found out; why it was refused. */
 export interface HearthEnv {
-  Variables: { session: Session }
+  Variables: { session: Session; refusal: { code: string; reason: string | undefined } }
 }
 
 /** The canonical address that a request counts for. */
 export function addressOf(c: Context, { trustProxy }: Config): string {
   return clientAddress(runtime.remoteAddress(c), c.req.header('x-forwarded-for'), trustProxy)
+}
+
+/** Whether the request wants to become a WebSocket. */
+export function isUpgrade(c: Context) {
+  return c.req.header('upgrade')?.toLowerCase() === 'websocket'
 }
 
 /** Whether every way in is https: then cookies, HSTS and the like may say so. */

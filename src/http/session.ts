@@ -1,24 +1,21 @@
 /** `/api/session` and `/api/ticket`: signing in, other devices, signing out, and the way to /ws. */
 
-import { Hono } from 'hono'
-import type * as v from 'valibot'
+import { Hono, type Context } from 'hono'
 import { NewSession } from '../../static/protocol.js'
 import type { Session } from '../auth/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
-import type { ErrorCode } from '../protocol.ts'
+import type { Config } from '../config.ts'
 import { clearCookie, signedIn, writeCookie } from './auth.ts'
-import { problem, readBody } from './problem.ts'
+import { problem, readBody, type ProblemOptions } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
 
 /** Tickets per connection that a user may hold open, and minute: one for each try to come back. */
 const TICKETS_PER_CONNECTION = 10
 
-type SignIn = { session: Session; refusal?: undefined } | { refusal: ErrorCode; detail: string }
-
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
-  const { accounts, clock, config, hub, links, tickets } = services
+  const { accounts, clock, config, hub, journal, links, tickets } = services
   const { limits } = config
   const sessionRate = rateLimit(limits.sessionsPerMinute, clock, (c) => addressOf(c, config))
   const ticketsPerMinute = limits.connectionsPerUser * TICKETS_PER_CONNECTION
@@ -27,14 +24,16 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
   const routes = new Hono<HearthEnv>()
 
   routes.post('/session', sessionRate, async (c) => {
-    const { body, refusal } = await readBody(c, NewSession)
-    if (refusal) return refusal
     const token = newSecret()
-    const signIn = await startSession(services, body, hashSecret(token))
-    if (signIn.refusal) return problem(c, signIn.refusal, { detail: signIn.detail })
+    const jwt = foreignToken(c)
+    const signIn = jwt
+      ? await startForeignSession(services, c, jwt, hashSecret(token))
+      : await startSession(services, c, hashSecret(token))
+    if (signIn instanceof Response) return signIn
     writeCookie(c, services, token)
-    const { user, role } = signIn.session
-    return c.json({ user, token, expiresAt: endOf(signIn.session), role }, 201)
+    const { user, role } = signIn
+    journal.event('signed in', { user: user.id, role, address: addressOf(c, config) })
+    return c.json({ user, token, expiresAt: endOf(signIn), role }, 201)
   })
 
   routes.get('/session', onlySignedIn, (c) => {
@@ -44,7 +43,10 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
 
   routes.delete('/session', onlySignedIn, async (c) => {
     const all = c.req.query('all') === 'true'
-    hub.endSessions(await accounts.endSessions(c.var.session, all))
+    const ended = await accounts.endSessions(c.var.session, all)
+    hub.endSessions(ended)
+    const { user } = c.var.session
+    journal.event('signed out', { user: user.id, sessions: ended.length })
     clearCookie(c, services)
     return c.body(null, 204)
   })
@@ -64,34 +66,66 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
   return routes
 }
 
-/** Finds or makes the user that a body speaks of, with one session more. */
-async function startSession(
-  { accounts, config, links }: Services,
-  body: v.InferOutput<typeof NewSession>,
-  hash: string,
-): Promise<SignIn> {
+/**
+ * Finds or makes the user that the body speaks of, with one session more.
+ * @returns the session, or the answer that refuses it
+ */
+async function startSession(services: Services, c: Context, hash: string) {
+  const { accounts, config, links } = services
+  const { body, refusal } = await readBody(c, NewSession)
+  if (refusal) return refusal
   if ('link' in body) {
     const pass = await links.redeem(body.link)
     const session = pass && (await accounts.addDevice(pass.session, hash))
-    return session ? { session } : refused('unauthorized', 'this link is used or over')
+    return session ?? problem(c, 'unauthorized', { detail: 'this link is used or over' })
   }
   const isAdmin = 'admin' in body
-  if (isAdmin && !(config.adminToken && isSameSecret(body.admin, config.adminToken))) {
-    return refused('forbidden', 'not the admin token')
-  }
-  if (!isAdmin && config.accessCode && !isSameSecret(body.code ?? '', config.accessCode)) {
-    return refused('forbidden', 'this chat asks for an access code')
-  }
+  const fault = isAdmin ? adminFault(body, config) : guestFault(body, config)
+  if (fault) return problem(c, 'forbidden', fault)
   const key = nameKey(body.name)
-  if (!key) return refused('invalid', 'name: letters of one script that can be seen')
+  if (!key) return problem(c, 'invalid', { detail: 'name: letters of one script that can be seen' })
   const session = isAdmin
     ? await accounts.addAdmin(body.name, key, hash)
     : await accounts.addGuest(body.name, key, hash)
-  return session ? { session } : refused('name_taken', 'somebody has this name')
+  return session ?? problem(c, 'name_taken', { detail: 'somebody has this name' })
 }
 
-function refused(refusal: ErrorCode, detail: string) {
-  return { refusal, detail }
+function adminFault({ admin }: { admin: string }, { adminToken }: Config): ProblemOptions | null {
+  const isRight = adminToken !== undefined && isSameSecret(admin, adminToken)
+  return isRight ? null : { detail: 'not the admin token' }
+}
+
+function guestFault({ code = '' }: { code?: string | undefined }, config: Config) {
+  const { accessCode, guests } = config
+  if (!guests)
+    return { detail: 'this chat is entered through its own sign-in', needs: 'login' as const }
+  if (!accessCode || isSameSecret(code, accessCode)) return null
+  return { detail: 'this chat asks for an access code', needs: 'code' as const }
+}
+
+/** A session of the user whom a token of our issuer speaks of; no longer than the token. */
+async function startForeignSession(services: Services, c: Context, jwt: string, hash: string) {
+  const { accounts, clock, config, foreignUser, journal } = services
+  const user = await foreignUser?.(jwt).catch((error: unknown) => {
+    journal.fault(error)
+    return undefined
+  })
+  const { logRetryMs, longestSessionMs } = config.limits
+  if (foreignUser && user === undefined) {
+    return problem(c, 'unavailable', {
+      detail: "the issuer's keys cannot be had",
+      retryAfterMs: logRetryMs,
+    })
+  }
+  if (!user) return problem(c, 'unauthorized', { detail: 'this token is not good' })
+  const end = Math.min(user.expiresAt.getTime(), clock.date().getTime() + longestSessionMs)
+  const session = await accounts.addForeign(user.subject, user.name, hash, new Date(end))
+  return session ?? problem(c, 'forbidden', { detail: 'this user is banned' })
+}
+
+/** A bearer token in three parts: not one of ours. */
+function foreignToken(c: Context) {
+  return /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
 }
 
 function endOf({ expiresAt, idleUntil }: Session) {

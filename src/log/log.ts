@@ -21,7 +21,8 @@ export interface Log {
   append(drafts: readonly Draft[]): Promise<Outcome[]>
 
   /**
-   * What a join needs, in one read; the first join of a room makes the user a member.
+   * What a join needs, in one read; the first join of a room that is public, or the user's own,
+   * makes the user a member.
    * @param after  the last `seq` the client holds, to look up its id
    */
   enter(room: string, user: string, session: string, after?: number): Promise<Entrance>
@@ -84,6 +85,8 @@ export interface Entrance {
   /** The id of the entry at `after`, if there is one. */
   lastId: string | null
   private: boolean
+  /** Whether the user owns the room, and may delete what others write there. */
+  owner: boolean
 }
 
 export interface Position {
@@ -107,6 +110,8 @@ export interface RoomSummary {
   /** How many of those mention the user. */
   mentions: number
   private: boolean
+  /** It is the user's own private room. */
+  owner?: true
 }
 
 export interface ReadPosition {

@@ -17,7 +17,8 @@ export const SQL = {
   append: 'SELECT outcome, (entry).* FROM hearth_append($1, $2)',
   // $2 user, $3 session, $4 after, $5 now
   enter: `
-    SELECT rooms.head, rooms.floor, rooms.private, members.user_id IS NOT NULL AS is_member,
+    SELECT rooms.head, rooms.floor, rooms.private, rooms.owner = $2 AS owner,
+      members.user_id IS NOT NULL AS is_member,
       (SELECT id FROM messages WHERE room = $1 AND seq = $4) AS last_id,
       EXISTS (SELECT 1 FROM sessions WHERE hash = $3 AND user_id = $2
         AND (expires_at IS NULL OR expires_at > $5)) AS signed_in
@@ -26,7 +27,8 @@ export const SQL = {
   addRoom: 'INSERT INTO rooms (room) VALUES ($1) ON CONFLICT DO NOTHING',
   addMember: `
     WITH added AS (INSERT INTO members (room, user_id)
-      SELECT room, $2 FROM rooms WHERE room = $1 AND NOT private ON CONFLICT DO NOTHING)
+      SELECT room, $2 FROM rooms WHERE room = $1 AND (NOT private OR owner = $2)
+      ON CONFLICT DO NOTHING)
     SELECT private FROM rooms WHERE room = $1`,
   leave: `
     WITH gone AS (DELETE FROM members WHERE room = $1 AND user_id = $2 RETURNING room, user_id)
@@ -55,7 +57,7 @@ export const SQL = {
     WHERE head > 0`,
   // $1 user
   rooms: `
-    SELECT room, head, read, private, unread, mentions
+    SELECT room, head, read, private, coalesce(owner = user_id, false) AS owned, unread, mentions
     FROM members JOIN rooms USING (room), LATERAL (
       SELECT count(*) AS unread, count(*) FILTER (WHERE mentions ? $1::text) AS mentions FROM (
         SELECT mentions FROM (
@@ -106,19 +108,22 @@ export function createPostgresLog(
         head: number | null
         floor: number | null
         private: boolean | null
+        owner: boolean | null
         is_member: boolean
         last_id: string | null
         signed_in: boolean
       }>(SQL.enter, values)
       const { head, floor, last_id: lastId, signed_in: signedIn, is_member: isMember } = found!
+      const owner = found!.owner === true
       let isPrivate = found!.private === true
-      if (signedIn && !isMember && !isPrivate) {
+      if (signedIn && !isMember && (owner || !isPrivate)) {
         if (head === null) await query(SQL.addRoom, [room])
         const [added] = await query<{ private: boolean }>(SQL.addMember, [room, user])
         isPrivate = added?.private === true
       }
-      const allowed = isMember || !isPrivate
-      return { signedIn, allowed, head: head ?? 0, floor: floor ?? 0, lastId, private: isPrivate }
+      const allowed = isMember || owner || !isPrivate
+      const place = { head: head ?? 0, floor: floor ?? 0, lastId }
+      return { signedIn, allowed, ...place, private: isPrivate, owner }
     },
 
     leave: async (room, user) => void (await query(SQL.leave, [room, user])),
@@ -138,7 +143,10 @@ export function createPostgresLog(
         positions.map(({ seq }) => seq),
       ]),
 
-    rooms: (user) => query<RoomSummary>(SQL.rooms, [user]),
+    rooms: async (user) => {
+      const found = await query<RoomSummary & { owned: boolean }>(SQL.rooms, [user])
+      return found.map(({ owned, ...room }) => ({ ...room, ...(owned && { owner: true }) }))
+    },
 
     saveReads: async (reads) => {
       await query(SQL.saveReads, [

@@ -16,7 +16,7 @@ const MIGRATION_MS = 60_000
 const WARNING_MS = 10_000
 
 /** One step per version; a step that was released is never changed. */
-const MIGRATIONS = ['postgres-1.sql']
+export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql']
 /** Nodes that start at once migrate one after the other. Any number that others do not use. */
 const MIGRATION_LOCK = 4_843_652_184
 

@@ -3,7 +3,7 @@
 import { sleep, type Clock } from '../clock.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
 import type { Message } from '../protocol.ts'
-import { LogUnavailable, type Draft, type Log, type Outcome, type RoomSummary } from './log.ts'
+import { LogUnavailable, type Draft, type Log, type Outcome } from './log.ts'
 import * as rows from './rows.ts'
 import { transaction, type Database } from './sqlite.ts'
 
@@ -42,7 +42,8 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     ),
     // ?1 room, ?2 after, ?3 session, ?4 user, ?5 now
     enter: db.prepare(
-      `SELECT rooms.head, rooms.floor, rooms.private, members.user_id AS member,
+      `SELECT rooms.head, rooms.floor, rooms.private, rooms.owner = ?4 AS owner,
+         members.user_id AS member,
          (SELECT id FROM messages WHERE room = ?1 AND seq = ?2) AS last_id,
          EXISTS (SELECT 1 FROM sessions WHERE hash = ?3 AND user_id = ?4
            AND (expires_at IS NULL OR expires_at > ?5)) AS signed_in
@@ -68,7 +69,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
        GROUP BY target, emoji ORDER BY first`,
     ),
     rooms: db.prepare(
-      `SELECT room, head, read, private FROM members JOIN rooms USING (room)
+      `SELECT room, head, read, private, owner = user_id AS owner FROM members JOIN rooms USING (room)
        WHERE user_id = ? ORDER BY room`,
     ),
     unread: db.prepare(
@@ -175,12 +176,14 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
         head: number | null
         floor: number | null
         private: number | null
+        owner: number | null
         member: string | null
         last_id: string | null
         signed_in: number
       }
       const signedIn = found.signed_in === 1
-      const allowed = !found.private || found.member !== null
+      const owner = found.owner === 1
+      const allowed = !found.private || owner || found.member !== null
       if (signedIn && allowed && found.member === null) {
         transaction(db, () => {
           sql.addRoom.run(room)
@@ -194,6 +197,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
         floor: found.floor ?? 0,
         lastId: found.last_id,
         private: found.private === 1,
+        owner,
       }
     },
 
@@ -218,13 +222,21 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
       }),
 
     rooms: async (user) => {
-      const found = sql.rooms.all(user) as (Omit<RoomSummary, 'private'> & { private: number })[]
-      return found.map(({ room, head, read, private: isPrivate }) => {
+      const found = sql.rooms.all(user) as OwnRoomRow[]
+      return found.map(({ room, head, read, private: isPrivate, owner }) => {
         const { unread, mentions } = sql.unread.get(user, room, read, user) as {
           unread: number
           mentions: number
         }
-        return { room, head, read, unread, mentions, private: isPrivate === 1 }
+        return {
+          room,
+          head,
+          read,
+          unread,
+          mentions,
+          private: isPrivate === 1,
+          ...(owner === 1 && { owner: true }),
+        }
       })
     },
 
@@ -236,6 +248,14 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
 
     close: async () => close(),
   }
+}
+
+interface OwnRoomRow {
+  room: string
+  head: number
+  read: number
+  private: number
+  owner: number | null
 }
 
 interface ReactionRow {

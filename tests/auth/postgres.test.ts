@@ -109,7 +109,9 @@ function takeTurns(...both: [Accounts, Accounts]): Accounts {
     addGuest: (...given) => next().addGuest(...given),
     addAdmin: (...given) => next().addAdmin(...given),
     addDevice: (...given) => next().addDevice(...given),
+    addForeign: (...given) => next().addForeign(...given),
     session: (...given) => next().session(...given),
+    ban: (...given) => next().ban(...given),
     endSessions: (...given) => next().endSessions(...given),
   }
 }

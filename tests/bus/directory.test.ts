@@ -151,13 +151,20 @@ void test('the directory in Postgres', async (t) => {
     for (let n = 0; n < 2; n += 1) {
       assert.deepEqual(await a.news(), {
         ...NOTHING,
-        ...{ sessions: ['h1'], memberships: [{ room: 'lobby', user }] },
+        sessions: [{ hash: 'h1', banned: false }],
+        memberships: [{ room: 'lobby', user }],
       })
     }
+    await accounts.ban(user)
+    const { sessions } = await a.news()
+    assert.deepEqual(sessions.sort(byHash), [
+      { hash: 'h1', banned: false },
+      { hash: 'h2', banned: true },
+    ])
     await age(61)
     assert.deepEqual(await a.news(), NOTHING)
     await a.renew(true)
-    assert.equal(await count('revocations'), 3)
+    assert.equal(await count('revocations'), 4)
     await age(600)
     await a.renew(true)
     assert.equal(await count('revocations'), 0)
@@ -169,3 +176,7 @@ void test('one node alone has nobody to tell', async () => {
   assert.deepEqual(await localDirectory.presence(['lobby']), new Map())
   assert.deepEqual(await localDirectory.news(), NOTHING)
 })
+
+function byHash(a: { hash: string }, b: { hash: string }) {
+  return a.hash < b.hash ? -1 : 1
+}

@@ -14,7 +14,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/limits.ts'
 import type { Log } from '../../src/log/log.ts'
 import type { EventOf, FrameOf, ServerEvent, User } from '../../src/protocol.ts'
 import type { Frame, Socket } from '../../src/runtime/runtime.ts'
-import { TestClock } from '../helpers.ts'
+import { TestClock, testJournal } from '../helpers.ts'
 import { MemoryLog } from '../log/model.ts'
 
 /** The events in a frame; every one must be readable. */
@@ -134,10 +134,9 @@ export function openHub(t: TestContext, options: HubSetUp = {}) {
   const memory = new MemoryLog()
   const { log = memory, limits, tokenEveryMessage = false } = options
   const { bus = localBus, directory = localDirectory, clock = new TestClock() } = options
-  const faults: unknown[] = []
-  const onFault = (error: unknown) => faults.push(error)
+  const { journal, faults, lines } = testJournal()
   const hub = new Hub({
-    ...{ log, bus, directory, clock, tokenEveryMessage, onFault },
+    ...{ log, bus, directory, clock, tokenEveryMessage, journal },
     limits: { ...DEFAULT_LIMITS, ...limits },
   })
   t.after(() => void hub.drain())
@@ -152,6 +151,7 @@ export function openHub(t: TestContext, options: HubSetUp = {}) {
       hub,
       socket,
       identity: whole,
+      address: '192.0.2.1',
       redeem: async () => state.fresh,
       onGone: () => (state.gone += 1),
     })
@@ -168,5 +168,5 @@ export function openHub(t: TestContext, options: HubSetUp = {}) {
     const join = (room = 'lobby', more: object = {}) => ask({ type: 'join', room, ...more })
     return { connection, socket, state, identity: whole, send, ask, join, events, all, codes }
   }
-  return { hub, clock, log: memory, faults, connect }
+  return { hub, clock, log: memory, faults, lines, connect }
 }

@@ -302,14 +302,20 @@ test('what was revoked anywhere ends here within two seconds, without any bus', 
   network.loses = () => true
   const phone = nodes[0]!.connect(ann, { session: 'phone' })
   const laptop = nodes[0]!.connect(ann, { session: 'laptop' })
+  const troll = nodes[0]!.connect(bob, { session: 'troll' })
   for (const device of [phone, laptop]) {
     await device.join()
     await device.join('garden')
   }
   await clock.advance(1_000)
-  directory.ended = { sessions: ['phone'], memberships: [{ room: 'garden', user: ann.id }] }
+  const sessions = [
+    { hash: 'phone', banned: false },
+    { hash: 'troll', banned: true },
+  ]
+  directory.ended = { sessions, memberships: [{ room: 'garden', user: ann.id }] }
   await clock.advance(2_000)
-  assert.deepEqual([phone.socket.code, laptop.socket.code], [4501, null])
+  const codes = [phone, laptop, troll].map(({ socket }) => socket.code)
+  assert.deepEqual(codes, [4501, null, 4503])
   assert.deepEqual(laptop.all('removed'), [{ type: 'removed', room: 'garden' }])
   await laptop.ask({ ...say(), room: 'garden' }, say())
   assert.deepEqual(laptop.codes(), ['not_joined'])

@@ -4,13 +4,14 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { createApp } from '../../src/app.ts'
 import { createSqliteAccounts } from '../../src/auth/sqlite-accounts.ts'
+import { createSqliteMemberships } from '../../src/auth/sqlite-memberships.ts'
 import { createTickets } from '../../src/auth/tickets.ts'
 import { localBus, localDirectory } from '../../src/bus/local.ts'
 import { Hub } from '../../src/chat/hub.ts'
 import type { Services } from '../../src/http/services.ts'
 import { openDatabase } from '../../src/log/sqlite.ts'
 import { createSqliteLog } from '../../src/log/sqlite-log.ts'
-import { TestClock, testConfig, type ServerOptions } from '../helpers.ts'
+import { TestClock, testConfig, testJournal, type ServerOptions } from '../helpers.ts'
 
 export const ORIGIN = 'http://127.0.0.1:3000'
 
@@ -24,12 +25,11 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
   const { limits } = config
   const clock = new TestClock()
   const database = openDatabase(':memory:')
-  const faults: unknown[] = []
-  const onFault = (error: unknown) => faults.push(error)
+  const { journal, faults, lines } = testJournal()
   const log = createSqliteLog(database, clock)
   const hub = new Hub({
     ...{ log, bus: localBus, directory: localDirectory, clock, limits },
-    ...{ tokenEveryMessage: false, onFault },
+    ...{ tokenEveryMessage: false, journal },
   })
   t.after(async () => {
     await hub.drain()
@@ -39,8 +39,10 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     config,
     clock,
     hub,
-    onFault,
+    journal,
     accounts: createSqliteAccounts(database, limits, clock),
+    memberships: createSqliteMemberships(database, clock),
+    foreignUser: undefined,
     tickets: createTickets(limits.ticketMs, clock),
     links: createTickets(limits.linkMs, clock),
     origins: () => config.allowedOrigins ?? [ORIGIN],
@@ -68,7 +70,7 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     const cookie = response.headers.get('set-cookie')!.split(';')[0]!
     return { bearer: { authorization: `Bearer ${token}` }, cookie: { cookie }, token }
   }
-  return { app, clock, hub, faults, get, send, post, signIn }
+  return { app, clock, hub, faults, lines, get, send, post, signIn }
 }
 
 /** A problem as RFC 9457 has it, with this status and code. */

@@ -271,7 +271,7 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
     const { log } = opened
     const { user, hash } = await signUp(opened, 'Ann')
     const fresh = await log.enter('lobby', user.id, hash)
-    const nothing = { head: 0, floor: 0, lastId: null, private: false }
+    const nothing = { head: 0, floor: 0, lastId: null, private: false, owner: false }
     assert.deepEqual(fresh, { signedIn: true, allowed: true, ...nothing })
     const draft = say(user)
     await log.append([draft, say(user)])

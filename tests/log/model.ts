@@ -132,7 +132,7 @@ export class MemoryLog implements Log {
       const entries = this.entries(room)
       const lastId = after === undefined ? null : (entries[after - 1]?.id ?? null)
       const head = entries.length
-      return { signedIn: true, allowed: true, head, floor: 0, lastId, private: false }
+      return { signedIn: true, allowed: true, head, floor: 0, lastId, private: false, owner: false }
     })
   }
 

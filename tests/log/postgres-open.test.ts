@@ -4,15 +4,17 @@
  */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import { configure, reset, type LogRecord } from '@logtape/logtape'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { DatabaseError } from '../../src/log/log.ts'
-import type { PostgresOptions } from '../../src/log/postgres.ts'
+import { MIGRATIONS, type PostgresOptions } from '../../src/log/postgres.ts'
 import { createPostgresLog, SQL } from '../../src/log/postgres-log.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
+import { ROOT } from '../process.ts'
 import { ann, bob, edit, erase, react, say, userId } from './drafts.ts'
 
 /** Rows in the tables whose plans are shown: 5,000 rooms, 250 entries in each of 400. */
@@ -40,7 +42,21 @@ void test('opening Postgres', async (t) => {
     assert.equal(epochs.size, 1)
     assert.match([...epochs][0]!, /^[0-9a-f]{32}$/)
     const meta = await server.query(url, 'SELECT * FROM meta')
-    assert.deepEqual(meta, [{ epoch: [...epochs][0], version: 1 }])
+    assert.deepEqual(meta, [{ epoch: [...epochs][0], version: MIGRATIONS.length }])
+  })
+
+  await check('the tables of an earlier version keep everything, and their epoch', async (each) => {
+    const url = await server.newDatabase()
+    await server.query(url, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
+    await server.query(url, "INSERT INTO meta VALUES ('old', 1)")
+    const [first] = MIGRATIONS
+    await server.query(url, readFileSync(`${ROOT}/src/log/${first}`, 'utf8'))
+    await server.query(url, "INSERT INTO rooms (room, head) VALUES ('lobby', 5)")
+    const db = await openDatabase(each, url)
+    assert.equal(db.epoch, 'old')
+    assert.deepEqual(await db.query('SELECT room, head, owner FROM rooms'), [
+      { room: 'lobby', head: 5, owner: null },
+    ])
   })
 
   await check('a person can read the messages', async (each) => {
