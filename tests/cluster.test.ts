@@ -11,10 +11,12 @@ import {
   newTicket,
   signIn,
   startServer,
+  type Account,
   type Client,
 } from './helpers.ts'
 import { hasNats, startNats } from './nats.ts'
 import { startPostgres, type PostgresServer } from './postgres.ts'
+import { freePort } from './process.ts'
 import { startProxy } from './proxy.ts'
 
 /** What a sender may wait for an answer while Postgres is gone, and after its return. ms */
@@ -130,15 +132,15 @@ test('identity holds on every node: a session, a ticket once, a link, a position
 })
 
 test('a ticket is redeemed once, on whichever node', async (t) => {
-  const nodes = await startCluster(t, 2)
+  const nodes = await startCluster(t, 3)
   const { token } = await signIn(nodes[0]!.url, 'Ann')
   const ticket = await newTicket(nodes[0]!.url, token)
   const tries = await Promise.all(
-    Array.from({ length: 20 }, (_, n) => knock(t, nodes[n % 2]!.url, ticket)),
+    Array.from({ length: 50 }, (_, n) => knock(t, nodes[n % 3]!.url, ticket)),
   )
   assert.deepEqual(tries.map(({ status }) => status).sort(), [
     101,
-    ...Array.from({ length: 19 }, () => 401),
+    ...Array.from({ length: 49 }, () => 401),
   ])
 })
 
@@ -163,6 +165,40 @@ test('signing out and leaving reach the other node within five seconds', async (
   assert.equal(gone.status, 204)
   assert.equal(await laptop.closeCode(), 4501)
   assert.equal(laptop.all('removed').length, 1)
+})
+
+test('who must go is gone on every node within five seconds, without any bus', async (t) => {
+  const admin = 'correct horse battery'
+  const NATS_URL = `nats://127.0.0.1:${await freePort()}`
+  const nodes = await startCluster(t, 3, { NATS_URL, ADMIN_TOKEN: admin })
+  const [one, two, three] = nodes as [Hearth, Hearth, Hearth]
+  const ask = async (method: string, path: string, { token }: Account, body?: object) => {
+    const response = await fetch(`${one.url}/api${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    assert.ok(response.ok, `${method} ${path}: ${response.status}`)
+    return response.status === 204 ? null : response.json()
+  }
+  const [ann, bob] = [await newcomer(t, one.url, 'Ann'), await newcomer(t, two.url, 'Bob')]
+  const troll = await newcomer(t, three.url, 'Troll')
+  const root = await signIn(two.url, 'Root', { admin })
+  await ask('POST', '/rooms', ann.account, { room: 'den' })
+  const { invite } = await ask('POST', '/rooms/den/invites', ann.account, {})
+  await ask('POST', '/rooms/den/members', bob.account, { invite })
+  for (const client of [ann, bob]) await client.join('den')
+  await troll.join('lobby')
+  const begun = performance.now()
+  await ask('DELETE', `/rooms/den/members/${bob.account.user.id}`, ann.account)
+  await ask('DELETE', `/users/${troll.account.user.id}`, root)
+  const gone = [bob.next('removed', ({ room }) => room === 'den'), troll.closeCode()] as const
+  assert.equal((await Promise.all(gone))[1], 4503)
+  assert.ok(performance.now() - begun < 5_000, `${performance.now() - begun} ms`)
+  bob.send({ type: 'join', room: 'den' })
+  assert.equal((await bob.refusal()).code, 'forbidden')
+  await ask('DELETE', '/session', bob.account)
+  assert.equal(await bob.closeCode(), 4501)
 })
 
 test('Postgres gone: nothing is acknowledged, nobody is thrown out, all goes on after', async (t) => {

@@ -39,9 +39,14 @@ const BAD: Record<string, string[]> = {
   ...Object.fromEntries(CONNECTIONS.map((name) => [name, ['0', '-1', '1.5', '100001', 'x']])),
   DATABASE_URL: ['localhost', 'mysql://localhost/hearth', 'https://localhost', 'postgres:x'],
   NATS_URL: ['localhost:4222', 'http://localhost', 'nats://one, two', 'nats://one,'],
-  TLS_CERT: ['cert.pem'],
-  TLS_KEY: ['key.pem'],
-  JWKS_URL: ['https://a.example/jwks'],
+  GUESTS: ['yes', '1'],
+  JWKS_URL: ['a.example/jwks', 'http://a.example/jwks', 'file:///etc/passwd', 'ftp://a.example'],
+}
+
+/** What some variables require beside them. */
+const COMPLETE = {
+  DATABASE_URL: 'postgres://localhost/hearth',
+  ...{ JWKS_URL: 'https://a.example/keys', JWT_ISSUER: 'https://a.example', JWT_AUDIENCE: 'chat' },
 }
 
 test('an empty environment is a good one', () => {
@@ -54,6 +59,7 @@ test('an empty environment is a good one', () => {
     assert.deepEqual([config.allowedOrigins, config.trustProxy], [null, 0])
     assert.deepEqual([config.ticketBindIp, config.tokenEveryMessage], [true, false])
     assert.deepEqual([config.adminToken, config.accessCode], [undefined, undefined])
+    assert.deepEqual([config.tls, config.jwt, config.guests], [undefined, undefined, true])
     assert.equal(config.logLevel, 'info')
     assert.deepEqual(config.limits, DEFAULT_LIMITS)
   }
@@ -66,6 +72,8 @@ test('every variable is heard', () => {
     ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
     ...{ TRUST_PROXY: '2', TICKET_BIND_IP: 'false', TOKEN_EVERY_MESSAGE: 'true' },
     ...{ ACCESS_CODE: 'x', ADMIN_TOKEN: '12345678', LOG_LEVEL: 'off' },
+    ...{ TLS_CERT: 'c.pem', TLS_KEY: 'k.pem', JWKS_URL: 'https://a.example/keys' },
+    ...{ JWT_ISSUER: 'https://a.example', JWT_AUDIENCE: 'chat' },
     ...Object.fromEntries(
       [...DECIMALS, ...BURSTS, ...CONNECTIONS].map((name, n) => [name, `${n + 100}`]),
     ),
@@ -82,6 +90,9 @@ test('every variable is heard', () => {
   )
   assert.equal(config.databaseUrl, 'postgres://u:p@h:5433/d')
   assert.deepEqual(config.natsUrls, ['nats://one:4222', 'tls://two'])
+  assert.deepEqual(config.tls, { certFile: 'c.pem', keyFile: 'k.pem' })
+  const jwksUrl = 'https://a.example/keys'
+  assert.deepEqual(config.jwt, { jwksUrl, issuer: 'https://a.example', audience: 'chat' })
   const { limits } = config
   assert.deepEqual(
     [limits.messageRate, limits.frameRate, limits.readRate, limits.sessionsPerMinute],
@@ -105,7 +116,7 @@ test('the ends of the ranges are good', () => {
 test('a bad value is one line that names the variable and shows no value', () => {
   for (const [name, values] of Object.entries(BAD)) {
     for (const value of values) {
-      const lines = problems({ DATABASE_URL: 'postgres://localhost/hearth', [name]: value })
+      const lines = problems({ ...COMPLETE, [name]: value })
       assert.equal(lines.length, 1, `${name}=${value}: ${lines.join(' | ')}`)
       const [line = ''] = lines
       assert.ok(line.startsWith(name), line)
@@ -142,6 +153,21 @@ test('nodes with a bus and without a common log are refused', () => {
   assert.match(line ?? '', /^NATS_URL: requires DATABASE_URL/)
   assert.deepEqual(more, [])
   read({ NATS_URL: 'nats://localhost', DATABASE_URL: 'postgresql://localhost/hearth' })
+})
+
+test('settings that mean nothing without each other come together', () => {
+  const names = (env: Record<string, string>) => problems(env).map((line) => line.split(':')[0])
+  assert.deepEqual(names({ TLS_CERT: 'cert.pem' }), ['TLS_KEY'])
+  assert.deepEqual(names({ TLS_KEY: 'key.pem' }), ['TLS_CERT'])
+  assert.deepEqual(names({ JWKS_URL: 'https://a.example' }), ['JWT_ISSUER', 'JWT_AUDIENCE'])
+  assert.deepEqual(names({ JWT_ISSUER: 'a', JWT_AUDIENCE: 'b' }), ['JWKS_URL'])
+})
+
+test('with foreign tokens guests stay out, unless they are wanted', () => {
+  assert.equal(read(COMPLETE).guests, false)
+  assert.equal(read({ ...COMPLETE, GUESTS: 'true' }).guests, true)
+  assert.equal(read({ GUESTS: 'false' }).guests, false)
+  read({ ...COMPLETE, JWKS_URL: 'http://127.0.0.1:8080/keys' })
 })
 
 test('no message shows a secret', () => {

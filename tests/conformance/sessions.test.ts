@@ -235,7 +235,7 @@ test('without ADMIN_TOKEN nobody is an admin', async (t) => {
 
 test('at the end of an admin’s session its sockets close 4501', async (t) => {
   const clock = new TestClock()
-  const limits = { silenceMs: 1e9, adminSessionMs: 5_000 }
+  const limits = { silenceMs: 1e9, longestSessionMs: 5_000 }
   const { url, session } = await server(t, { clock, limits, env: { ADMIN_TOKEN: 'correct horse' } })
   const account = await signIn(url, 'Root', { admin: 'correct horse' })
   const root = await connect(t, url, account)

@@ -1,0 +1,142 @@
+/** What the operator reads: a line for every event and refusal, and no secret in any of them. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { configure, getLogger, reset, type LogRecord } from '@logtape/logtape'
+import { createJournal } from '../src/journal.ts'
+import { LogUnavailable } from '../src/log/log.ts'
+import { knock } from './conformance/raw.ts'
+import { connect, newcomer, newTicket, post, signIn, TestClock } from './helpers.ts'
+import { startProcess } from './process.ts'
+
+const TOKEN = 'Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE'
+
+interface Line {
+  '@timestamp': string
+  level: string
+  message: string
+  properties: Record<string, unknown>
+}
+
+/** A journal whose lines are kept, at a clock that stands still. */
+async function openJournal() {
+  const records: LogRecord[] = []
+  await configure({
+    sinks: { memory: (record) => void records.push(record) },
+    loggers: [
+      { category: 'journal', lowestLevel: 'debug', sinks: ['memory'] },
+      { category: ['logtape', 'meta'], lowestLevel: 'error', sinks: ['memory'] },
+    ],
+    reset: true,
+  })
+  const clock = new TestClock()
+  const journal = createJournal(getLogger('journal'), clock)
+  const lines = () =>
+    records.map(({ rawMessage, properties }) => ({ what: String(rawMessage), ...properties }))
+  return { journal, clock, lines }
+}
+
+test('a flood of refusals is counted and not written, for each address', async (t) => {
+  const { journal, clock, lines } = await openJournal()
+  t.after(reset)
+  const refuse = (address: string) =>
+    journal.refusal('request', { code: 'unauthorized', reason: undefined, address })
+  for (let n = 0; n < 1_000; n += 1) refuse('192.0.2.1')
+  assert.equal(lines().length, 60)
+  refuse('192.0.2.2')
+  assert.deepEqual(lines().at(-1), {
+    ...{ what: 'request refused', code: 'unauthorized', address: '192.0.2.2', unsaid: 940 },
+  })
+  await clock.advance(1_000)
+  refuse('192.0.2.1')
+  assert.deepEqual(lines().at(-1), {
+    ...{ what: 'request refused', code: 'unauthorized', address: '192.0.2.1' },
+  })
+})
+
+test('what strangers send is cut, and shows nothing that could be a secret', async (t) => {
+  const { journal, lines } = await openJournal()
+  t.after(reset)
+  const reason = 'none'
+  const path = `/r/${TOKEN}/${'x'.repeat(30)} ${'y '.repeat(999)}`
+  journal.refusal('handshake', { code: 'not_found', reason, address: '::1', path })
+  const [line] = lines()
+  assert.ok(!JSON.stringify(line).includes(TOKEN.slice(0, 20)), JSON.stringify(line))
+  assert.equal(String((line as unknown as { path: string }).path).length, 120)
+})
+
+test('a log that does not answer is said every ten seconds, anything else each time', async (t) => {
+  const { journal, clock, lines } = await openJournal()
+  t.after(reset)
+  for (let n = 0; n < 5; n += 1) journal.fault(new LogUnavailable('gone'))
+  await clock.advance(10_000)
+  journal.fault(new LogUnavailable('gone'))
+  for (let n = 0; n < 2; n += 1) journal.fault(new Error('odd'))
+  assert.deepEqual(
+    lines().map(({ what }) => what),
+    ['the log does not answer', 'the log does not answer', 'fault', 'fault'],
+  )
+  assert.equal((lines()[1] as unknown as { times: number }).times, 5)
+})
+
+test('of a real server every line is JSON, every refusal has one, and no secret is in any', async (t) => {
+  const env = { PORT: '0', DATA_FILE: ':memory:', ADMIN_TOKEN: 'correct-horse-battery' }
+  const server = startProcess(t, env)
+  const url = await server.url()
+  const secrets: string[] = [env.ADMIN_TOKEN, 'a word between friends', 'wrong-admin-token']
+
+  const name = 'Ann {"level":"FATAL"}'
+  const ann = await newcomer(t, url, name)
+  const root = await signIn(url, 'Root', { admin: env.ADMIN_TOKEN })
+  const ticket = await newTicket(url, ann.account.token)
+  secrets.push(ann.account.token, root.token, ticket, name)
+  await ann.join('lobby')
+  await ann.say('lobby', 'a word between friends')
+
+  await post(`${url}/api/session`, { name: 'Eve', admin: 'wrong-admin-token' })
+  await post(`${url}/api/session`, { name: { a: 'a word between friends' } })
+  await post(`${url}/api/rooms`, { room: 'den' }, TOKEN)
+  await fetch(`${url}/api/session?token=${TOKEN}`, { headers: { cookie: `hearth=${TOKEN}` } })
+  await fetch(`${url}/${TOKEN}.js`)
+  await knock(t, url, TOKEN)
+  await knock(t, url, ticket, { Origin: 'https://evil.example' })
+  await knock(t, url, ticket, {}, { target: `/ws/${ticket}` })
+  ann.send({ type: 'say', room: 'den', id: crypto.randomUUID(), body: 'a word between friends' })
+  ann.send({ type: 'react', room: 'lobby', id: 1, target: 1, emoji: 'a word between friends' })
+  ann.send({ type: 'a word between friends' })
+  ann.send({ type: 'renew', ticket: TOKEN })
+  await ann.settle()
+  const other = await connect(t, url, ann.account)
+  await fetch(`${url}/api/users/${ann.account.user.id}`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${root.token}` },
+  })
+  assert.deepEqual([await ann.closeCode(), await other.closeCode()], [4503, 4503])
+  server.kill('SIGTERM')
+  await server.ended()
+
+  const text = `${server.output.stdout}${server.output.stderr}`
+  for (const secret of [...secrets, TOKEN])
+    assert.ok(!text.includes(secret), `${secret} in ${text}`)
+  assert.doesNotMatch(text, /\bat .*\.ts:\d+|SELECT |INSERT /)
+  const lines = server.output.stdout
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('Hearth is at'))
+    .map((line) => JSON.parse(line) as Line)
+  const said = lines.map(({ message, properties: { code = '' } }) => `${message} ${code}`.trim())
+  const expected = [
+    ...['signed in', 'signed in', 'request refused forbidden', 'request refused invalid'],
+    ...['request refused unauthorized', 'request refused unauthorized'],
+    ...['request refused not_found', 'handshake refused unauthorized'],
+    ...['handshake refused forbidden', 'handshake refused not_found', 'frame refused not_joined'],
+    ...['frame refused invalid_frame', 'frame refused unknown_type', 'frame refused unauthorized'],
+    ...['frame refused unknown_type', 'closed 4503', 'closed 4503', 'banned'],
+  ]
+  assert.deepEqual(said.sort(), expected.sort())
+  for (const { level, properties, message } of lines) {
+    assert.equal(level, 'INFO')
+    if (message.endsWith('refused')) assert.equal(properties.address, '127.0.0.1')
+    if (message.startsWith('frame')) assert.equal(properties.user, ann.account.user.id)
+  }
+})
