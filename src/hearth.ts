@@ -5,6 +5,7 @@ import { getLogger } from '@logtape/logtape'
 import { runtime } from '#runtime'
 import { FRAME_BYTES } from '../static/protocol.js'
 import { createApp } from './app.ts'
+import { clientAddress } from './auth/addresses.ts'
 import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
@@ -57,6 +58,7 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
       headersTimeout: limits.handshakeMs,
       closeTimeout: limits.closeMs,
       maxFrame: FRAME_BYTES,
+      onBadRequest: (peer) => journal.refusal('request', badRequestOf(peer)),
       ...(tls && { tls }),
     })
     .catch(async (error: unknown) => {
@@ -80,6 +82,11 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
     hub,
     close: () => (closing ??= close()),
   }
+}
+
+function badRequestOf(peer: string) {
+  const address = clientAddress(peer, undefined, 0)
+  return { code: 'invalid', reason: 'its head can be read in two ways', address }
 }
 
 /** Loaded only for those who use it, as it would add to every start. */

@@ -55,10 +55,12 @@ const TOO_LONG = 'too_long'
 const BAD_IN_BODY = /[^\P{Cc}\n\t]|\p{Cs}/u
 // Beside those, the embeddings, overrides and isolates that turn the text around a name.
 const BAD_IN_NAME = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u
-const PICTOGRAPH = String.raw`\p{Extended_Pictographic}(?:[\u{1f3fb}-\u{1f3ff}]|\ufe0f)?[\u{e0020}-\u{e007f}]*`
+const PICTOGRAPH = String.raw`\p{Extended_Pictographic}(?:[\u{1f3fb}-\u{1f3ff}]|\ufe0f)?`
+// A black flag with tags that name a region: tags are invisible, and would hide a text elsewhere.
+const REGION = String.raw`\u{1f3f4}[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}`
 // One emoji: a flag, a keycap, or pictographs held together by joiners (UTS #51).
 const ONE_EMOJI = new RegExp(
-  String.raw`^(?:\p{RI}\p{RI}|[0-9#*]\ufe0f?\u20e3|${PICTOGRAPH}(?:\u200d${PICTOGRAPH})*)$`,
+  String.raw`^(?:\p{RI}\p{RI}|${REGION}|[0-9#*]\ufe0f?\u20e3|${PICTOGRAPH}(?:\u200d${PICTOGRAPH})*)$`,
   'u',
 )
 

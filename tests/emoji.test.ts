@@ -19,7 +19,16 @@ const NOT_ONE = [
   ...['👍👍', '👍 ', ' 👍', '👍a', 'a👍', '👍\n', '🇩🇪🇫🇷', '🇩', '1️⃣2️⃣', '❤️❤️', '👍👎'],
   // Parts of an emoji: a joiner, a selector, a skin tone, the keycap and a tag, each alone.
   ...['\u200d', '\ufe0f', '\u{1f3fb}', '\u20e3', '\u{e0067}', '👨\u200d', '\u200d👨'],
-  ...['👩\u200d\u200d👩', '👨\u200da', 'a\ufe0f', 'a\u20e3', '\ud83d', '👍\u202e'],
+  ...[
+    '👩\u200d\u200d👩',
+    '👨\u200da',
+    '👍\u{e0068}\u{e0069}\u{e007f}',
+    '🏴\u{e0067}',
+    'a\ufe0f',
+    'a\u20e3',
+    '\ud83d',
+    '👍\u202e',
+  ],
 ]
 
 const accepts = (emoji: string) =>

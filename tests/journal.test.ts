@@ -101,6 +101,8 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
   await knock(t, url, TOKEN)
   await knock(t, url, ticket, { Origin: 'https://evil.example' })
   await knock(t, url, ticket, {}, { target: `/ws/${ticket}` })
+  await knock(t, url, ticket, { Host: 'a@b' })
+  await knock(t, url, ticket, { Host: 'a@b', Upgrade: null }, { target: '/' })
   ann.send({ type: 'say', room: 'den', id: crypto.randomUUID(), body: 'a word between friends' })
   ann.send({ type: 'react', room: 'lobby', id: 1, target: 1, emoji: 'a word between friends' })
   ann.send({ type: 'a word between friends' })
@@ -130,8 +132,10 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
     ...['request refused unauthorized', 'request refused unauthorized'],
     ...['request refused not_found', 'handshake refused unauthorized'],
     ...['handshake refused forbidden', 'handshake refused not_found', 'frame refused not_joined'],
+    ...['request refused invalid', 'request refused invalid'],
     ...['frame refused invalid_frame', 'frame refused unknown_type', 'frame refused unauthorized'],
     ...['frame refused unknown_type', 'closed 4503', 'closed 4503', 'banned'],
+    ...['opened', 'opened'],
   ]
   assert.deepEqual(said.sort(), expected.sort())
   for (const { level, properties, message } of lines) {

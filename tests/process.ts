@@ -30,6 +30,7 @@ export interface Scope {
 }
 
 export interface ServerProcess {
+  readonly pid: number | undefined
   /** Everything written so far. */
   readonly output: { stdout: string; stderr: string }
   /** The first line of stdout; fails when the process ends without one. */
@@ -95,6 +96,7 @@ export function startProcess(
   }
   const started = () => within(firstLine.promise, () => `the start\n${output.stderr}`)
   return {
+    pid: child.pid,
     output,
     started,
     says,

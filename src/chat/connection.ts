@@ -34,6 +34,9 @@ const TOO_FAST_RETRY_MS = 5_000
 /** ± 10 %, so that those who came together are not pinged together. */
 const JITTER = 0.1
 
+/** Frames after a close; a peer that sends more will not say goodbye, and is cut off unread. */
+const MOST_IGNORED = 100
+
 /** The queue's key of a frame that belongs to no room. */
 const NO_ROOM = ''
 /** Frames that wait for the log, one at a time. */
@@ -98,6 +101,8 @@ export class Connection implements Listener {
   /** Bytes taken by the peer's system at the last progress, and when that was. */
   #taken = 0
   #takenAt: number
+  /** Frames that came after the close. */
+  #ignored = 0
   readonly #answers: TokenBucket
   readonly #refusals: Strikes
   readonly #invalid: Strikes
@@ -123,6 +128,7 @@ export class Connection implements Listener {
       onFault: (error) => this.#fail(error),
     })
     this.#hub.add(this)
+    this.#hub.options.journal.event('opened', this.#who)
     this.#welcome()
   }
 
@@ -143,12 +149,18 @@ export class Connection implements Listener {
 
   /** Takes what the socket received; nothing that goes wrong with it reaches the socket's caller. */
   receive(data: unknown) {
-    if (this.isClosed) return
+    if (this.isClosed) return this.#ignore()
     try {
       this.#take(data)
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  /** Some may have been on their way at the close; who goes on is not read any more. */
+  #ignore() {
+    this.#ignored += 1
+    if (this.#ignored === MOST_IGNORED) this.#socket.pause()
   }
 
   /** Dispatches at once: the order of frames is their order here. */
@@ -230,7 +242,11 @@ export class Connection implements Listener {
     const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
     if (entrance.signedIn && entrance.allowed) return entrance
     if (!entrance.signedIn) this.close(CLOSE.SIGNED_OUT)
-    else this.#refuse(frame, 'forbidden', 'this room is private')
+    else {
+      // It may have a seat there still, from before it was removed.
+      this.expel(frame.room)
+      this.#refuse(frame, 'forbidden', 'this room is private')
+    }
     return null
   }
 
@@ -507,10 +523,9 @@ export class Connection implements Listener {
    */
   close(code: number, retryAfterMs = 0) {
     if (this.isClosed) return
-    if (code !== CLOSE.RESTART) this.#hub.options.journal.event('closed', { code, ...this.#who })
     const isHeard = code !== CLOSE.SLOW && code !== CLOSE.SILENT
     const bye = encodeFrame([encodeEvent({ type: 'bye', code, retryAfterMs })])
-    this.gone()
+    this.gone(code)
     try {
       if (isHeard) this.#socket.send(bye)
       this.#socket.close(code)
@@ -519,12 +534,13 @@ export class Connection implements Listener {
     }
   }
 
-  /** The socket is closed, by whomever. Idempotent. */
-  gone() {
+  /** The socket is closed, by us when there is a code. Idempotent. */
+  gone(code?: number) {
     if (this.isClosed) return
     this.isClosed = true
     for (const name of [...this.#seats.keys()]) this.#unseat(name)
     this.#hub.remove(this)
+    this.#hub.options.journal.event('closed', { code, ...this.#who })
     this.#options.onGone()
   }
 }

@@ -7,23 +7,30 @@ import { Connection, type Identity } from '../chat/connection.ts'
 import type { ErrorCode } from '../protocol.ts'
 import { isOwnOrigin } from './auth.ts'
 import { problem, type ProblemOptions } from './problem.ts'
-import { addressOf, type HearthEnv, type Services } from './services.ts'
+import { addressOf, isUpgrade, type HearthEnv, type Services } from './services.ts'
 
 const TICKET = /^ticket\.([\w-]{16,128})$/
 /** 16 bytes in base64 (RFC 6455, 4.1). */
 const KEY = /^[A-Za-z0-9+/]{22}==$/
 /** The key under which all sockets count. */
 const NODE = 'node'
+/** One segment: no dots that lead to `/ws` from elsewhere. */
+const SHORT_TARGET = /^(https?:\/\/[^/?#]+)?\/[^/?#]+([?#]|$)/
+/** The answer is ours alone and nobody's page: for whoever shows or keeps it all the same. */
+const REFUSAL_HEADERS = {
+  Connection: 'close',
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+}
 const OVERLOAD_RETRY_MS = 5_000
 const LIMIT_RETRY_MS = 10_000
 
-export function isUpgrade(c: Context) {
-  return c.req.header('upgrade')?.toLowerCase() === 'websocket'
-}
-
 /** Answers a handshake that is refused; its connection ends with it. */
 export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptions = {}) {
-  c.header('Connection', 'close')
+  for (const [name, value] of Object.entries(REFUSAL_HEADERS)) c.header(name, value)
   return problem(c, code, options)
 }
 
@@ -31,6 +38,8 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
   const { config, hub, accounts, tickets, clock } = services
   const { limits } = config
   const places = createPlaces()
+  /** Sockets that we closed and whose peers have not gone: Deno cannot end them. */
+  const lingering = createPlaces()
 
   /** The user and session that a ticket stands for. */
   const redeem = async (ticket: string, address: string): Promise<Identity | null> => {
@@ -43,6 +52,7 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
   }
 
   return async (c) => {
+    if (!SHORT_TARGET.test(runtime.requestLine(c).target)) return refuseUpgrade(c, 'not_found')
     const fault = handshakeFault(c)
     if (fault) return refuseUpgrade(c, 'invalid', fault)
     const ticket = offeredTicket(c)
@@ -50,37 +60,48 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
       return refuseUpgrade(c, 'forbidden', { detail: 'this origin is not allowed' })
     }
-    if (hub.isDraining) return refuseUpgrade(c, 'unavailable', { retryAfterMs: OVERLOAD_RETRY_MS })
+    if (hub.isDraining) {
+      return refuseUpgrade(c, 'unavailable', {
+        detail: 'the server restarts',
+        retryAfterMs: OVERLOAD_RETRY_MS,
+      })
+    }
     const address = addressOf(c, config)
-    if (places.count(address) >= limits.connectionsPerIp) {
-      return refuseUpgrade(c, 'too_many', { retryAfterMs: LIMIT_RETRY_MS })
+    const most = limits.connectionsPerIp
+    if (places.count(address) >= most || lingering.count(address) >= most) {
+      const detail = 'too many sockets of this address'
+      return refuseUpgrade(c, 'too_many', { detail, retryAfterMs: LIMIT_RETRY_MS })
     }
     if (places.count(NODE) >= limits.connections) {
-      return refuseUpgrade(c, 'unavailable', { retryAfterMs: OVERLOAD_RETRY_MS })
+      const detail = 'too many sockets'
+      return refuseUpgrade(c, 'unavailable', { detail, retryAfterMs: OVERLOAD_RETRY_MS })
     }
     const leaves = [places.take(NODE), places.take(address)]
     const leave = () => {
       for (const giveBack of leaves) giveBack()
     }
     const identity = await redeem(ticket, address).catch((error): undefined => {
-      hub.options.onFault(error)
+      services.journal.fault(error)
     })
     if (identity === undefined) {
       leave()
-      return refuseUpgrade(c, 'unavailable', { retryAfterMs: limits.logRetryMs })
+      const detail = 'the ticket cannot be looked up'
+      return refuseUpgrade(c, 'unavailable', { detail, retryAfterMs: limits.logRetryMs })
     }
     if (identity === null) {
       leave()
-      return refuseUpgrade(c, 'unauthorized')
+      return refuseUpgrade(c, 'unauthorized', { detail: 'this ticket is not good' })
     }
     if (places.count(identity.user.id) >= limits.connectionsPerUser) {
       leave()
-      return refuseUpgrade(c, 'too_many', { retryAfterMs: LIMIT_RETRY_MS })
+      const detail = 'too many sockets of this user'
+      return refuseUpgrade(c, 'too_many', { detail, retryAfterMs: LIMIT_RETRY_MS })
     }
     leaves.push(places.take(identity.user.id))
     // The peer may be gone before its socket opens; then nobody else gives the places back.
     const cancel = clock.after(limits.handshakeMs, leave)
     let connection: Connection | undefined
+    let end = () => {}
     return runtime.upgradeWebSocket(c, PROTOCOL, {
       onOpen: (_event, ws) => {
         cancel()
@@ -88,13 +109,20 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
           hub,
           socket: runtime.socket(ws),
           identity,
+          address,
           redeem: (fresh) => redeem(fresh, address),
-          onGone: leave,
+          onGone: () => {
+            leave()
+            end = lingering.take(address)
+          },
         })
         if (hub.isDraining) connection.close(CLOSE.RESTART, OVERLOAD_RETRY_MS)
       },
       onMessage: ({ data }) => connection?.receive(data),
-      onClose: () => connection?.gone(),
+      onClose: () => {
+        connection?.gone()
+        end()
+      },
       // What went wrong on the wire; the close that follows is what counts.
       onError: () => {},
     })
@@ -103,8 +131,9 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
 
 /** What is wrong with a handshake as such (RFC 6455, 4.2.1); null when nothing is. */
 function handshakeFault(c: Context): ProblemOptions | null {
-  if (runtime.requestMethod(c) !== 'GET') return { status: 405, detail: 'GET only' }
-  if (!isUpgrade(c)) return upgradeRequired(c, 'this is a WebSocket')
+  if (runtime.requestLine(c).method !== 'GET') return { status: 405, detail: 'GET only' }
+  if (!isUpgrade(c) || !listed(c, 'connection').some((name) => /^upgrade$/i.test(name)))
+    return upgradeRequired(c, 'this is a WebSocket')
   if (c.req.header('sec-websocket-version') !== '13') return upgradeRequired(c, 'version 13 only')
   if (!KEY.test(c.req.header('sec-websocket-key') ?? '')) return { detail: 'no good key' }
   return null
@@ -118,9 +147,14 @@ function upgradeRequired(c: Context, detail: string): ProblemOptions {
 
 /** The ticket in a protocol list that also offers ours; undefined when either is missing. */
 function offeredTicket(c: Context): string | undefined {
-  const offered = (c.req.header('sec-websocket-protocol') ?? '').split(',').map((p) => p.trim())
+  const offered = listed(c, 'sec-websocket-protocol')
   if (!offered.includes(PROTOCOL)) return undefined
   return offered.map((name) => TICKET.exec(name)?.[1]).find((ticket) => ticket !== undefined)
+}
+
+/** The names in a header that is a list. */
+function listed(c: Context, header: string): string[] {
+  return (c.req.header(header) ?? '').split(',').map((name) => name.trim())
 }
 
 /** How many sockets there are for each key: an address, a user, the node. */

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { upgradeWebSocket } from 'hono/deno'
 import type { Context } from 'hono'
 import type { WSContext } from 'hono/ws'
-import { AddressInUse, type Runtime } from './runtime.ts'
+import { AddressInUse, BadCertificate, isClear, type Runtime } from './runtime.ts'
 
 /**
  * Deno pings by itself and closes whoever is silent this long, and everybody when the event loop
@@ -23,11 +23,18 @@ export const runtime: Runtime = {
         {
           hostname: options.hostname,
           port: options.port,
+          ...options.tls,
           onListen: () => {},
           // Only `breakOff` gets here: what else fails is answered by the app itself.
           onError: () => new Response(null, { status: 500 }),
         },
         async (request, info) => {
+          const { method, url, headers } = request
+          // Over HTTP/2 and 1.0 there may be no `Host`.
+          if (!isClear(method, url, headers.get('host'))) {
+            options.onBadRequest(info.remoteAddr.hostname)
+            return breakOff(new Response(null, { status: 400 }))
+          }
           if (!isHandshake(request)) return app.fetch(request, info)
           const response = await app.fetch(normalise(request), info)
           return response.status === 101 ? response : breakOff(response)
@@ -35,14 +42,16 @@ export const runtime: Runtime = {
       )
       return { port: server.addr.port, close: () => closeServer(server) }
     } catch (error) {
-      throw error instanceof Deno.errors.AddrInUse ? new AddressInUse(error.message) : error
+      if (error instanceof Deno.errors.AddrInUse) throw new AddressInUse(error.message)
+      // What the system refuses has a code, what the certificate lacks has none.
+      throw options.tls && !(error as { code?: string }).code ? new BadCertificate(error) : error
     }
   },
 
   upgradeWebSocket: (c, protocol, events) =>
     upgradeWebSocket(c, events, { protocol, idleTimeout: IDLE_TIMEOUT }),
 
-  requestMethod: (c) => c.req.method,
+  requestLine: (c) => ({ method: c.req.method, target: c.req.url }),
   remoteAddress: (c) => bindings(c)?.remoteAddr.hostname ?? '',
 
   socket: (context) => {
@@ -100,7 +109,9 @@ function normalise(request: Request): Request {
   const headers = new Headers(request.headers)
   headers.set('upgrade', 'websocket')
   const protocols = headers.get('sec-websocket-protocol')
-  if (protocols) headers.set('sec-websocket-protocol', protocols.split(/\s*,\s*/).join(', '))
+  // Not split at /\s*,\s*/, which takes quadratic time over a run of blanks.
+  const names = protocols?.split(',').map((name) => name.trim())
+  if (names) headers.set('sec-websocket-protocol', names.join(', '))
   Object.defineProperty(request, 'headers', { value: headers })
   return request
 }

@@ -1,34 +1,42 @@
 /** Node: `@hono/node-server` with `ws`, and `libsql`, since Node 20 has no `node:sqlite`. */
 
 import { IncomingMessage, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket as TcpSocket } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { createAdaptorServer, upgradeWebSocket, type HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { WSContext } from 'hono/ws'
 import Database from 'libsql'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { PROTOCOL } from '../../static/protocol.js'
-import { AddressInUse, type Runtime, type ServeOptions, type SqliteValue } from './runtime.ts'
+import { AddressInUse, BadCertificate, isClear } from './runtime.ts'
+import type { Runtime, ServeOptions, SqliteValue } from './runtime.ts'
 
 /** Past these, a message is made of suspiciously small pieces. */
 const MAX_FRAGMENTS = 64
 const MAX_BUFFERED_CHUNKS = 1_024
+/** Lines in the head of a request, as on Deno; past 2,000 Node would leave out the rest. */
+const MAX_HEADERS = 128
 
 export const runtime: Runtime = {
-  serve: (app, options) => {
+  serve: async (app, options) => {
     const server = createAdaptorServer({
-      fetch: app.fetch,
-      serverOptions: {
-        IncomingMessage: Incoming,
-        headersTimeout: options.headersTimeout,
-        requestTimeout: options.headersTimeout * 2,
-        connectionsCheckingInterval: options.headersTimeout / 2,
+      fetch: (request, env) => {
+        const { incoming } = env as HttpBindings
+        if (!isPlain(incoming)) return new Response(null, { status: 400 })
+        // The adapter leaves an empty header out of a handshake, and no `Origin` is a good one.
+        if (incoming.headers.origin === '') request.headers.set('origin', '')
+        return app.fetch(request, env)
       },
+      ...serverOf(options),
       websocket: { server: createWebSocketServer(options) },
     }) as Server
     // Who asked for an upgrade may speak another language from here on: nothing more is answered.
     server.prependListener('request', (incoming, outgoing) => {
       if (incoming.headers.upgrade) outgoing.shouldKeepAlive = false
+      // Some of these the adapter answers itself.
+      if (!isPlain(incoming)) options.onBadRequest(incoming.socket.remoteAddress ?? '')
     })
     const sockets = trackSockets(server, options)
     return new Promise((resolve, reject) => {
@@ -44,7 +52,10 @@ export const runtime: Runtime = {
 
   upgradeWebSocket: (c, _protocol, events) => upgradeWebSocket(c, events),
 
-  requestMethod: (c) => bindings(c).incoming?.method ?? c.req.method,
+  requestLine: (c) => {
+    const { method = c.req.method, url: target = c.req.url } = bindings(c).incoming ?? {}
+    return { method, target }
+  },
   remoteAddress: (c) => bindings(c).incoming?.socket.remoteAddress ?? '',
 
   socket: (context) => {
@@ -85,28 +96,54 @@ export const runtime: Runtime = {
 
 /**
  * A request that asks for any other upgrade (`h2c`) is an ordinary request. Without this Node
- * hands its socket to the upgrade listener, which ignores it, and nobody ever answers.
+ * hands its socket to the upgrade listener, which ignores it, and nobody ever answers. So is one
+ * that cannot be read, of which the adapter would make a 500.
  */
 class Incoming extends IncomingMessage {
   // Only declared, as the setter runs inside the constructor of the base.
   declare private isUpgrade: boolean
   get upgrade() {
-    const isWebSocket = this.headers.upgrade?.toLowerCase() === 'websocket'
-    return this.isUpgrade && isWebSocket && isReadable(this)
+    return this.isUpgrade && isHandshake(this) && isPlain(this)
   }
   set upgrade(value: boolean) {
     this.isUpgrade = value
   }
 }
 
-/** An upgrade to `http://[` is a 500 of the adapter, and an ordinary request to it a 400. */
-function isReadable({ url = '' }: IncomingMessage) {
-  return url.startsWith('/') || URL.canParse(url)
+/** What Deno refuses by itself is refused here: two hosts (RFC 9112, 3.2), a body of a handshake. */
+function isPlain(incoming: IncomingMessage) {
+  const { method = '', url = '', headers, headersDistinct, rawHeaders } = incoming
+  const [host = '', ...others] = headersDistinct.host ?? []
+  const isLong = rawHeaders.length > MAX_HEADERS * 2 || others.length > 0
+  const hasBody = 'content-length' in headers || 'transfer-encoding' in headers
+  if (isLong || incoming.httpVersionMajor !== 1 || (hasBody && isHandshake(incoming))) return false
+  return isClear(method, url.startsWith('/') ? `http://${host}${url}` : url, host)
+}
+
+function isHandshake({ headers }: IncomingMessage) {
+  return headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 /** What the adapter gives to the app; `app.request()` in tests gives nothing. */
 function bindings(c: Context): Partial<HttpBindings> {
   return (c.env as Partial<HttpBindings> | undefined) ?? {}
+}
+
+function serverOf({ headersTimeout, tls }: ServeOptions) {
+  const common = {
+    IncomingMessage: Incoming,
+    headersTimeout,
+    requestTimeout: headersTimeout * 2,
+    connectionsCheckingInterval: headersTimeout / 2,
+  }
+  if (!tls) return { serverOptions: common }
+  try {
+    createSecureContext(tls)
+  } catch (error) {
+    throw new BadCertificate(error)
+  }
+  const secure = { ...tls, minVersion: 'TLSv1.2' as const, handshakeTimeout: headersTimeout }
+  return { createServer: createTlsServer, serverOptions: { ...common, ...secure } }
 }
 
 function createWebSocketServer({ maxFrame, closeTimeout }: ServeOptions) {
@@ -132,25 +169,37 @@ interface NewerOptions {
 }
 
 /** Guards sit on 'connection': a second 'upgrade' listener would switch off every refusal. */
-function trackSockets(server: Server, { headersTimeout }: ServeOptions) {
-  const sockets = new Set<TcpSocket>()
-  server.on('connection', (socket: TcpSocket) => {
-    sockets.add(socket)
-    socket.on('error', () => socket.destroy())
-    socket.once('close', () => sockets.delete(socket))
-    // A refused upgrade only ends its own half; without this a peer that never does keeps the
-    // descriptor. A socket that became a WebSocket was set to no timeout by ws.
-    socket.setTimeout(headersTimeout)
-    socket.on('timeout', () => socket.destroy())
+function trackSockets(server: Server, { closeTimeout, headersTimeout, tls }: ServeOptions) {
+  /** By peer: a TLS socket takes the place of the bare one, which would cut off its last words. */
+  const sockets = new Map<string, TcpSocket>()
+  for (const event of ['connection', 'secureConnection']) {
+    server.on(event, (socket: TcpSocket) => {
+      const peer = `${socket.remoteAddress} ${socket.remotePort}`
+      sockets.set(peer, socket)
+      socket.once('close', () => {
+        if (sockets.get(peer) === socket) sockets.delete(peer)
+      })
+    })
+  }
+  // A socket that became a WebSocket was set to no timeout by ws.
+  server.timeout = headersTimeout
+  server.on(tls ? 'secureConnection' : 'connection', (socket: TcpSocket) => {
+    for (const event of ['error', 'timeout']) socket.on(event, () => socket.destroy())
+    // A refused upgrade only ends its own half; without this a peer that never does, and sends a
+    // byte now and then, keeps the descriptor.
+    socket.once('finish', () => {
+      const timer = setTimeout(() => socket.destroy(), closeTimeout)
+      socket.once('close', () => clearTimeout(timer))
+    })
   })
   return sockets
 }
 
-function closeServer(server: Server, sockets: Set<TcpSocket>) {
+function closeServer(server: Server, sockets: Map<string, TcpSocket>) {
   return new Promise<void>((resolve) => {
     if (!server.listening) return resolve()
     server.close(() => resolve())
     server.closeIdleConnections()
-    for (const socket of sockets) socket.destroySoon()
+    for (const socket of sockets.values()) socket.destroySoon()
   })
 }

@@ -6,13 +6,13 @@ import type { WSContext, WSEvents } from 'hono/ws'
 export interface Runtime {
   /**
    * Listens, and resolves once it does.
-   * @throws {AddressInUse} when the port is taken; whatever the system says otherwise
+   * @throws {AddressInUse} when the port is taken; {BadCertificate}; else what the system says
    */
   serve<E extends Env>(app: Hono<E>, options: ServeOptions): Promise<Listener>
   /** Hono's helper, with this runtime's limits set. The answer names `protocol` and no other. */
   upgradeWebSocket(c: Context, protocol: string, events: WSEvents): Promise<Response>
-  /** The method as sent: Node's adapter presents every upgrade as a GET. */
-  requestMethod(c: Context): string
+  /** As sent: Node's adapter makes every upgrade a GET and resolves the dots in its path. */
+  requestLine(c: Context): { method: string; target: string }
   /** Address of the peer of the TCP connection; empty when it is gone already. */
   remoteAddress(c: Context): string
   /** The parts of a socket that Hono's `WSContext` leaves out. */
@@ -31,6 +31,10 @@ export interface ServeOptions {
   headersTimeout: number
   /** Largest client frame, where the runtime can refuse it on the wire. bytes */
   maxFrame: number
+  /** PEM texts; with them https and wss are served, from TLS 1.2 on, and nothing else. */
+  tls?: { cert: string; key: string }
+  /** Hears of requests that the runtime answers with 400 by itself; from which address. */
+  onBadRequest(peer: string): void
   /** How long a closing socket may take to say goodbye, where the runtime can tell. ms */
   closeTimeout: number
 }
@@ -76,3 +80,22 @@ export interface SqliteStatement {
 
 /** Somebody else listens on this port. */
 export class AddressInUse extends Error {}
+
+/** The certificate or the key cannot be used, or they are no pair. */
+export class BadCertificate extends Error {
+  constructor(cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    super(`TLS_CERT and TLS_KEY cannot be used together: ${reason}`, { cause })
+  }
+}
+
+/** A name or an address, with or without a port. */
+const HOST = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?$/i
+/** No user, and no backslash in the path, which some take for a slash. */
+const ADDRESS = /^https?:\/\/[^/\\?#@]+(\/[^\\?#]*)?([?#]|$)/
+
+/** Whether everybody who reads this request takes it for the same; others are answered with 400. */
+export function isClear(method: string, url: string, host: string | null): boolean {
+  const isHost = host === null || HOST.test(host)
+  return method !== 'CONNECT' && isHost && ADDRESS.test(url) && URL.canParse(url)
+}

@@ -178,6 +178,43 @@ test('a ticket ends with its session', async (t) => {
   assert.equal((await knock(t, url, good)).status, 401)
 })
 
+test('peers that ignore our goodbye are counted for their address until they go', async (t) => {
+  // Node would end them after closeMs by itself.
+  const limits = { connectionsPerIp: 2, closeMs: 60_000 }
+  const { url, token, ticket } = await annAtTheDoor(t, { limits })
+  const stay = async () => {
+    const account = await signIn(url, `Stayer ${stayers.length === 0 ? 'one' : 'two'}`)
+    const raw = new RawSocket(t, url, { ignoresClose: true })
+    raw.write(handshake(await newTicket(url, account.token)))
+    await raw.until(() => raw.text.includes('"welcome"'))
+    await fetch(`${url}/api/session`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${account.token}` },
+    })
+    await raw.until(() => raw.text.includes('"bye"'))
+    return raw
+  }
+  const stayers: RawSocket[] = []
+  stayers.push(await stay())
+  stayers.push(await stay())
+  const good = await newTicket(url, token)
+  const refused = await knock(t, url, good)
+  assert.deepEqual([refused.status, refused.header('retry-after')], [429, '10'])
+  assert.ok(stayers.every(({ isClosed }) => !isClosed))
+  for (const { socket } of stayers) socket.destroy()
+  let status = 429
+  while (status === 429) status = (await knock(t, url, good)).status
+  assert.equal(status, 101)
+  assert.equal((await knock(t, url, await ticket())).status, 101)
+})
+
+test('permessage-deflate may be offered and is never agreed on', async (t) => {
+  const { url, ticket } = await annAtTheDoor(t)
+  const offer = 'permessage-deflate; client_max_window_bits'
+  const raw = await knock(t, url, await ticket(), { 'Sec-WebSocket-Extensions': offer })
+  assert.deepEqual([raw.status, raw.header('sec-websocket-extensions')], [101, undefined])
+})
+
 test('every fault of a ticket gets the same answer', async (t) => {
   const { url, ticket } = await annAtTheDoor(t)
   const used = await ticket()

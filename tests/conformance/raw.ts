@@ -16,12 +16,14 @@ export class RawSocket {
   isClosed = false
   readonly #wakers = new Set<() => void>()
 
-  constructor(t: TestContext, url: string) {
+  /** @param options  `ignoresClose`: it answers no goodbye */
+  constructor(t: TestContext, url: string, { allowHalfOpen = false, ignoresClose = false } = {}) {
     const { hostname, port } = new URL(url)
-    this.socket = connect(Number(port), hostname)
+    this.socket = connect({ host: hostname, port: Number(port), allowHalfOpen })
     this.socket.on('data', (bytes) => {
       this.text += bytes.toString('latin1')
-      if (bytes.subarray(-4, -2).equals(CLOSE_FRAME)) this.socket.end()
+      const isClose = bytes.subarray(-4, -2).equals(CLOSE_FRAME)
+      if (isClose && !ignoresClose) this.socket.end()
       this.#wake()
     })
     this.socket.on('close', () => {
@@ -34,7 +36,7 @@ export class RawSocket {
 
   /** The number in the first line of the answer. */
   get status() {
-    return Number(/^HTTP\/1\.1 (\d+) /.exec(this.text)?.[1])
+    return Number(/^HTTP\/1\.[01] (\d+) /.exec(this.text)?.[1])
   }
 
   header(name: string): string | undefined {
@@ -44,7 +46,7 @@ export class RawSocket {
 
   /** How many answers came. */
   get answers() {
-    return this.text.split('HTTP/1.1 ').length - 1
+    return this.text.split(/HTTP\/1\.[01] /).length - 1
   }
 
   write(text: string) {
@@ -85,14 +87,28 @@ export class RawSocket {
   }
 }
 
-/** A handshake as text. `null` leaves a header out; `method` and `target` stand in the first line. */
+/** `null` leaves a header out, a list sends it several times. */
+export type RawHeaders = Record<string, string | readonly string[] | null>
+
+/** A request as text; `method`, `target` and `version` stand in the first line. */
+export function request(
+  target: string,
+  headers: RawHeaders = {},
+  { method = 'GET', version = '1.1' } = {},
+) {
+  const lines = Object.entries({ Host: '127.0.0.1', ...headers }).flatMap(([name, value]) =>
+    value === null ? [] : [value].flat().map((text) => `${name}: ${text}`),
+  )
+  return `${[`${method} ${target} HTTP/${version}`, ...lines].join('\r\n')}\r\n\r\n`
+}
+
+/** A handshake as text. */
 export function handshake(
   ticket: string,
-  headers: Record<string, string | null> = {},
-  { method = 'GET', target = '/ws' } = {},
+  headers: RawHeaders = {},
+  { target = '/ws', ...line }: { method?: string; target?: string; version?: string } = {},
 ) {
-  const all: Record<string, string | null> = {
-    Host: '127.0.0.1',
+  const all: RawHeaders = {
     Connection: 'Upgrade',
     Upgrade: 'websocket',
     'Sec-WebSocket-Version': '13',
@@ -100,10 +116,7 @@ export function handshake(
     'Sec-WebSocket-Protocol': `hearth.v1, ticket.${ticket}`,
     ...headers,
   }
-  const lines = Object.entries(all).flatMap(([name, value]) =>
-    value === null ? [] : [`${name}: ${value}`],
-  )
-  return `${method} ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`
+  return request(target, all, line)
 }
 
 /** Tries a handshake. The socket stays open when it was let in. */
