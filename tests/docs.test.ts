@@ -2,14 +2,21 @@
 
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import * as jose from 'jose'
 import { WebSocket } from 'ws'
-import { newcomer, newTicket, signIn, startServer } from './helpers.ts'
+import { newcomer, newTicket, post, signIn, startServer } from './helpers.ts'
+import { freePort } from './process.ts'
 
-const PROTOCOL = readFileSync(new URL('../docs/protocol.md', import.meta.url), 'utf8')
-const block = (language: string) => PROTOCOL.split('```' + language)[1]!.split('```')[0]!
+const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8')
+const block = (language: string, name = 'protocol.md') =>
+  read(name)
+    .split('```' + language)[1]!
+    .split('```')[0]!
 
 test('the client of docs/protocol.md takes part', async (t) => {
   const { url } = await startServer(t)
@@ -45,4 +52,52 @@ test('the commands of docs/protocol.md make a ticket', async (t) => {
   const script = `${block('sh').replace('http://127.0.0.1:3000', url)}\necho "$ticket"`
   const { stdout } = await promisify(execFile)('sh', ['-c', script])
   assert.match(stdout, /^[\w-]{43}\n$/)
+})
+
+test('the application of docs/security.md signs its people in', async (t) => {
+  const port = await freePort()
+  const env = {
+    JWKS_URL: `http://127.0.0.1:${port}/keys`,
+    ...{ JWT_ISSUER: `http://127.0.0.1:${port}`, JWT_AUDIENCE: 'hearth' },
+  }
+  const { url } = await startServer(t, { env })
+  const code = block('js', 'security.md')
+    .replace(/^import .*$/gm, '')
+    .replaceAll('http://127.0.0.1:3000', url)
+    .replaceAll('4000', `${port}`)
+  const application = new Promise<Server>((resolve) => {
+    const parts = {
+      ...jose,
+      createServer: (...handler: Parameters<typeof createServer>) => {
+        const server = createServer(...handler)
+        resolve(server)
+        return server
+      },
+    }
+    const run = new Function(...Object.keys(parts), `return (async () => {${code}})()`)
+    run(...Object.values(parts))
+  })
+  t.after(async () => (await application).close())
+  await once(await application, 'listening')
+  const sent = await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' })
+  await sent.body?.cancel()
+  const location = sent.headers.get('location') ?? ''
+  assert.equal(sent.status, 302)
+  assert.ok(location.startsWith(`${url}/#link=`), location)
+  const answer = await post(`${url}/api/session`, { link: location.split('=')[1] })
+  const { user, expiresAt } = await answer.json()
+  assert.deepEqual([answer.status, user.name], [201, 'Ann'])
+  assert.ok(Math.abs(Date.parse(expiresAt) - Date.now() - 8 * 3_600_000) < 60_000)
+})
+
+test('every file that a document points to is there', () => {
+  const root = new URL('../', import.meta.url)
+  const documents = readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md'))
+  for (const document of ['README.md', ...documents.map((name) => `docs/${name}`)]) {
+    const text = readFileSync(new URL(document, root), 'utf8')
+    for (const [, target = ''] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      const file = new URL(target, new URL(document, root))
+      assert.ok(existsSync(file), `${document}: ${target}`)
+    }
+  }
 })
