@@ -34,8 +34,15 @@ export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptio
   return problem(c, code, options)
 }
 
+/** The arguments of `refuseUpgrade`. */
+type Refusal = [code: ErrorCode, options?: ProblemOptions]
+
+function later(code: ErrorCode, detail: string, retryAfterMs: number): Refusal {
+  return [code, { detail, retryAfterMs }]
+}
+
 export function webSocketRoute(services: Services): Handler<HearthEnv> {
-  const { config, hub, accounts, tickets, clock } = services
+  const { config, hub, accounts, tickets, clock, journal } = services
   const { limits } = config
   const places = createPlaces()
   /** Sockets that we closed and whose peers have not gone: Deno cannot end them. */
@@ -51,51 +58,50 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     return { user, role, session: hash, expiresAt, ticket }
   }
 
-  return async (c) => {
-    if (!SHORT_TARGET.test(runtime.requestLine(c).target)) return refuseUpgrade(c, 'not_found')
+  /** What stands in the way before the ticket is looked at, which then stays good. */
+  const obstacle = (c: Context<HearthEnv>, address: string): Refusal | null => {
+    if (!SHORT_TARGET.test(runtime.requestLine(c).target)) return ['not_found']
     const fault = handshakeFault(c)
-    if (fault) return refuseUpgrade(c, 'invalid', fault)
-    const ticket = offeredTicket(c)
-    if (!ticket) return refuseUpgrade(c, 'invalid', { detail: `offer ${PROTOCOL} and a ticket` })
+    if (fault) return ['invalid', fault]
+    if (!offeredTicket(c)) return ['invalid', { detail: `offer ${PROTOCOL} and a ticket` }]
     if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
-      return refuseUpgrade(c, 'forbidden', { detail: 'this origin is not allowed' })
+      return ['forbidden', { detail: 'this origin is not allowed' }]
     }
-    if (hub.isDraining) {
-      return refuseUpgrade(c, 'unavailable', {
-        detail: 'the server restarts',
-        retryAfterMs: OVERLOAD_RETRY_MS,
-      })
-    }
-    const address = addressOf(c, config)
+    if (hub.isDraining) return later('unavailable', 'the server restarts', OVERLOAD_RETRY_MS)
     const most = limits.connectionsPerIp
     if (places.count(address) >= most || lingering.count(address) >= most) {
-      const detail = 'too many sockets of this address'
-      return refuseUpgrade(c, 'too_many', { detail, retryAfterMs: LIMIT_RETRY_MS })
+      return later('too_many', 'too many sockets of this address', LIMIT_RETRY_MS)
     }
-    if (places.count(NODE) >= limits.connections) {
-      const detail = 'too many sockets'
-      return refuseUpgrade(c, 'unavailable', { detail, retryAfterMs: OVERLOAD_RETRY_MS })
+    if (places.count(NODE) < limits.connections) return null
+    return later('unavailable', 'too many sockets', OVERLOAD_RETRY_MS)
+  }
+
+  /** Whose ticket it is, or why it does not count. */
+  const identify = async (ticket: string, address: string): Promise<Identity | Refusal> => {
+    try {
+      const identity = await redeem(ticket, address)
+      if (!identity) return ['unauthorized', { detail: 'this ticket is not good' }]
+      const isOneTooMany = places.count(identity.user.id) >= limits.connectionsPerUser
+      if (!isOneTooMany) return identity
+      return later('too_many', 'too many sockets of this user', LIMIT_RETRY_MS)
+    } catch (error) {
+      journal.fault(error)
+      return later('unavailable', 'the ticket cannot be looked up', limits.logRetryMs)
     }
+  }
+
+  return async (c) => {
+    const address = addressOf(c, config)
+    const refusal = obstacle(c, address)
+    if (refusal) return refuseUpgrade(c, ...refusal)
     const leaves = [places.take(NODE), places.take(address)]
     const leave = () => {
       for (const giveBack of leaves) giveBack()
     }
-    const identity = await redeem(ticket, address).catch((error): undefined => {
-      services.journal.fault(error)
-    })
-    if (identity === undefined) {
+    const identity = await identify(offeredTicket(c)!, address)
+    if (Array.isArray(identity)) {
       leave()
-      const detail = 'the ticket cannot be looked up'
-      return refuseUpgrade(c, 'unavailable', { detail, retryAfterMs: limits.logRetryMs })
-    }
-    if (identity === null) {
-      leave()
-      return refuseUpgrade(c, 'unauthorized', { detail: 'this ticket is not good' })
-    }
-    if (places.count(identity.user.id) >= limits.connectionsPerUser) {
-      leave()
-      const detail = 'too many sockets of this user'
-      return refuseUpgrade(c, 'too_many', { detail, retryAfterMs: LIMIT_RETRY_MS })
+      return refuseUpgrade(c, ...identity)
     }
     leaves.push(places.take(identity.user.id))
     // The peer may be gone before its socket opens; then nobody else gives the places back.
@@ -132,8 +138,8 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
 /** What is wrong with a handshake as such (RFC 6455, 4.2.1); null when nothing is. */
 function handshakeFault(c: Context): ProblemOptions | null {
   if (runtime.requestLine(c).method !== 'GET') return { status: 405, detail: 'GET only' }
-  if (!isUpgrade(c) || !listed(c, 'connection').some((name) => /^upgrade$/i.test(name)))
-    return upgradeRequired(c, 'this is a WebSocket')
+  const isAsked = listed(c, 'connection').some((name) => name.toLowerCase() === 'upgrade')
+  if (!isUpgrade(c) || !isAsked) return upgradeRequired(c, 'this is a WebSocket')
   if (c.req.header('sec-websocket-version') !== '13') return upgradeRequired(c, 'version 13 only')
   if (!KEY.test(c.req.header('sec-websocket-key') ?? '')) return { detail: 'no good key' }
   return null
