@@ -25,6 +25,11 @@ const REFUSAL_HEADERS = {
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
 }
+/**
+ * For each place of an address, sockets that we closed and whose peers have not gone: Deno cannot
+ * end them. A network that broke under all places at once must not lock its people out.
+ */
+const LINGERING_PER_PLACE = 4
 const OVERLOAD_RETRY_MS = 5_000
 const LIMIT_RETRY_MS = 10_000
 
@@ -45,7 +50,6 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
   const { config, hub, accounts, tickets, clock, journal } = services
   const { limits } = config
   const places = createPlaces()
-  /** Sockets that we closed and whose peers have not gone: Deno cannot end them. */
   const lingering = createPlaces()
 
   /** The user and session that a ticket stands for. */
@@ -69,7 +73,8 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     }
     if (hub.isDraining) return later('unavailable', 'the server restarts', OVERLOAD_RETRY_MS)
     const most = limits.connectionsPerIp
-    if (places.count(address) >= most || lingering.count(address) >= most) {
+    const isStaying = lingering.count(address) >= most * LINGERING_PER_PLACE
+    if (places.count(address) >= most || isStaying) {
       return later('too_many', 'too many sockets of this address', LIMIT_RETRY_MS)
     }
     if (places.count(NODE) < limits.connections) return null

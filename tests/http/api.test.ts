@@ -72,7 +72,7 @@ test('a path that is not there is 404 for who is signed in', async (t) => {
   ]) {
     await assertProblem(await get(path, bearer), 404, 'not_found')
   }
-  await assertProblem(await send('PUT', '/api/rooms', undefined, bearer), 404, 'not_found')
+  await assertProblem(await send('PUT', '/api/rooms', undefined, bearer), 405, 'invalid')
 })
 
 test('a body is JSON, not too long, and of the right shape', async (t) => {
@@ -205,7 +205,7 @@ test('a handshake that fails inside gives its place back', async (t) => {
   const { get, faults } = openApp(t, { tickets, limits: { connectionsPerIp: 2, connections: 2 } })
   for (const _ of [1, 2, 3, 4]) {
     const response = await get('/ws', {
-      upgrade: 'websocket',
+      ...{ connection: 'Upgrade', upgrade: 'websocket' },
       'sec-websocket-version': '13',
       'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
       'sec-websocket-protocol': `hearth.v1, ticket.${'a'.repeat(43)}`,
