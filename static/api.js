@@ -5,7 +5,7 @@ import { Link, Problem, Rooms, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
-/** @typedef {{ status: number, code: string, detail?: string, retryAfterMs?: number }} Failure */
+/** @typedef {Partial<v.InferOutput<typeof Problem>> & { status: number, code: string }} Failure */
 /**
  * @template T
  * @typedef {{ value: T, failure?: undefined } | { value?: undefined, failure: Failure }} Answer

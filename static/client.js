@@ -142,7 +142,9 @@ export class Client {
     if (this.current) this.#room(this.current).join()
     const { value: summaries = [] } = await this.#api.rooms()
     for (const summary of summaries) this.#room(summary.room).summary(summary)
-    const others = [...this.rooms.values()].filter((room) => !room.live && !room.refused)
+    const others = [...this.rooms.values()].filter(
+      (room) => !room.live && !room.refused && !room.shut,
+    )
     for (const room of others.slice(0, ROOMS - 1)) room.join({ limit: 0 })
     this.#onChange()
   }
@@ -164,7 +166,15 @@ export class Client {
   /** @param {Extract<ServerEvent, { type: 'error' }>} error */
   #refused(error) {
     if (error.id) this.outbox.refuse(error)
-    if (error.room) this.rooms.get(error.room)?.error(error)
+    const room = this.rooms.get(error.room ?? '')
+    room?.error(error)
+    if (room?.shut) this.#close(room, room.shut)
+  }
+
+  /** Only who looks at it need know. @param {Room} room @param {import('./room.js').Shut} why */
+  #close(room, why) {
+    room.close(why)
+    if (room.name !== this.current) this.rooms.delete(room.name)
   }
 
   /** @param {ServerEvent | import('./connection.js').Mark} event */
@@ -178,7 +188,7 @@ export class Client {
     if (event.type === 'typing') room.types(event.user)
     if (event.type === 'read') room.readElsewhere(event.seq)
     if (event.type === 'broken') room.repair()
-    if (event.type === 'removed') this.rooms.delete(room.name)
+    if (event.type === 'removed') this.#close(room, 'removed')
     if (event.type === 'message') this.#acknowledge([event])
     if (event.type === 'history') this.#acknowledge(event.messages)
     if (event.type === 'joined') this.outbox.pump(room.name)

@@ -5,11 +5,11 @@ import { createApi } from './api.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
 import { find } from './dom.js'
-import { Room } from './protocol.js'
-import { renderPeople, renderRooms, setText } from './sidebar.js'
+import { CLOSE, Room } from './protocol.js'
+import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
 import { createSignIn } from './sign-in.js'
 import { Talk } from './talk.js'
-import { typingLine } from './text.js'
+import { shutLine, typingLine } from './text.js'
 
 /** @typedef {import('./connection.js').State} State */
 
@@ -24,6 +24,7 @@ const api = createApi()
 const signIn = createSignIn(api, enter)
 const text = find('text', HTMLTextAreaElement)
 const notice = find('notice', HTMLElement)
+const news = find('news', HTMLElement)
 const talk = new Talk({
   onMove: draw,
   retry: (id) => {
@@ -46,7 +47,9 @@ async function start() {
   setText(notice, '')
   if (value) return enter(value)
   show('welcome')
-  if (failure?.status === 401) return signIn.show(link ? 'That link was used, or is too old.' : '')
+  if (failure?.status === 401) {
+    return signIn.show(link ? 'That link was used, or is too old.' : '', failure.needs)
+  }
   setText(notice, 'The server cannot be reached. Trying again…')
   setTimeout(() => void start(), ASK_AGAIN_MS)
 }
@@ -73,12 +76,24 @@ function enter({ user }) {
 /** @param {State} state @param {number} [code] */
 function onState(state, code) {
   if (state === 'open') page.wasOpen = true
+  if (code === CLOSE.BANNED) return turnOut('You were banned from this chat.')
   if (state !== 'signed-out') return
   exit(code ? 'You were signed out.' : 'Your session is over. Come in again.')
 }
 
 /** Back to the door. @param {string} [message] */
 function exit(message) {
+  leaveChat()
+  signIn.show(message)
+}
+
+/** Out of the door, for good. @param {string} message */
+function turnOut(message) {
+  leaveChat()
+  setText(notice, message)
+}
+
+function leaveChat() {
   page.client?.stop()
   page.client = undefined
   talk.clear()
@@ -86,7 +101,6 @@ function exit(message) {
   renderPeople({ members: [], count: 0, live: false }, '')
   page.wasOpen = false
   show('welcome')
-  signIn.show(message)
 }
 
 /** @param {'welcome' | 'chat'} view */
@@ -111,15 +125,32 @@ function draw() {
 function drawNow({ rooms, current, user, outbox, connection }) {
   const room = rooms.get(current)
   if (!room) return go(LOBBY, { replace: true })
+  if (room.shut && turnBack(rooms, room.name, room.shut)) return
   const [status, hint] = describe(connection.state)
   setText(find('room-title', HTMLElement), room.name)
   setText(find('status', HTMLElement), status)
-  setText(find('typing', HTMLElement), hint || typingLine(room.typing.map(({ name }) => name)))
+  setLine(find('typing', HTMLElement), hint ? [hint] : typingLine(room.typing))
+  find('composer', HTMLElement).hidden = room.shut !== undefined
   talk.render(room, outbox.of(room.name), user)
   if (talk.isAtEnd && document.visibilityState === 'visible') room.markRead()
   renderRooms(rooms.values(), room.name)
   renderPeople(room, user.id)
   find('leave', HTMLElement).hidden = rooms.size === 1
+}
+
+/**
+ * From a room that is closed to us to another one, with a word.
+ * @param {Client['rooms']} rooms @param {string} name @param {import('./room.js').Shut} why
+ * @returns {boolean} false when there is no other
+ */
+function turnBack(rooms, name, why) {
+  const open = [...rooms.values()].filter((room) => !room.shut && !room.refused)
+  const [next = LOBBY] = open.map((room) => room.name).sort()
+  if (next === name) return false
+  rooms.delete(name)
+  go(next, { replace: true })
+  setText(news, shutLine(name, why))
+  return true
 }
 
 /** @param {State} state  @returns {[status: string, hint: string]} */
@@ -136,6 +167,7 @@ function go(name, { replace = false } = {}) {
   const address = `/r/${name}`
   if (replace) history.replaceState(null, '', address)
   else if (location.pathname !== address) history.pushState(null, '', address)
+  setText(news, '')
   page.client?.open(name)
   closeDrawers()
 }

@@ -52,17 +52,20 @@ function classesOf({ isFirst, isOwn, parcel, message }) {
 function renderBody({ body, deleted, editedAt }) {
   if (deleted || body === undefined)
     return el('p', { className: 'body' }, 'This message was deleted.')
-  const node = el('p', { className: 'body', dir: 'auto' }, ...renderText(body))
-  if (editedAt)
-    node.append(' ', el('span', { className: 'edited', title: fullTimeOf(editedAt) }, 'edited'))
-  return node
+  const text = renderText(body)
+  if (!editedAt) return el('p', { className: 'body', dir: 'auto' }, ...text)
+  // An override in the text ends with its box, and does not turn what is beside it.
+  const box = el('span', { className: 'text' }, ...text)
+  const mark = el('span', { className: 'edited', title: fullTimeOf(editedAt) }, 'edited')
+  return el('p', { className: 'body', dir: 'auto' }, box, ' ', mark)
 }
 
 /** @param {string} body */
 function renderText(body) {
   return splitLinks(body).map(({ text, href }) => {
     if (href === undefined) return text
-    return el('a', { href, target: '_blank', rel: 'noopener noreferrer' }, text)
+    // An address reads from left to right, whatever the text around it says.
+    return el('a', { href, dir: 'ltr', target: '_blank', rel: 'noopener noreferrer' }, text)
   })
 }
 

@@ -4,6 +4,7 @@ import { Timeline } from './timeline.js'
 
 /** @typedef {import('./protocol.js').User} User */
 /** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
+/** @typedef {'forbidden' | 'removed'} Shut */
 /** @template {ServerEvent['type']} T @typedef {Extract<ServerEvent, { type: T }>} Event */
 /**
  * @typedef {object} RoomOptions
@@ -23,6 +24,8 @@ const REFUSAL_RETRY_MS = 1_000
 const READ_MS = 2_000
 const TYPING_EVERY_MS = 3_000
 const TYPING_SHOWN_MS = 6_000
+/** What is `forbidden` of these is the room, not the frame. */
+const FOR_MEMBERS = new Set(['join', 'history', 'read', 'typing'])
 /** Least time between two joins that only fetch the list of members anew. */
 const MEMBERS_MS = 5_000
 
@@ -32,6 +35,8 @@ export class Room {
   live = false
   /** Why the server does not let us in. @type {string | undefined} */
   refused
+  /** It is closed to us: we are not let in, or not in it any more. @type {Shut | undefined} */
+  shut
   count = 0
   /** Everybody here; undefined when they are too many to list. @type {User[] | undefined} */
   members
@@ -113,7 +118,7 @@ export class Room {
     const { timeline } = this
     this.#joinAt = -Infinity
     this.live = true
-    this.refused = undefined
+    this.refused = this.shut = undefined
     this.count = event.count
     this.members = event.members
     this.isPrivate = event.private
@@ -122,6 +127,14 @@ export class Room {
       this.#olderAt = this.#options.clock.now()
     }
     this.#sendRead()
+  }
+
+  /** The door is closed, and nothing of what was behind it stays. @param {Shut} why */
+  close(why) {
+    this.disconnected()
+    this.timeline = new Timeline()
+    this.members = undefined
+    this.shut = why
   }
 
   /** @param {import('./protocol.js').Entry | import('./protocol.js').Position} entry */
@@ -182,6 +195,7 @@ export class Room {
     const { clock } = this.#options
     const wait = retryAfterMs ?? REFUSAL_RETRY_MS
     if (code === 'not_joined') return this.repair()
+    if (code === 'forbidden' && of && FOR_MEMBERS.has(of)) return this.close('forbidden')
     if (of === 'history') clock.after(wait, () => this.#retryPage())
     if (of === 'read') clock.after(wait, () => this.#retryRead())
     if (of !== 'join') return

@@ -15,7 +15,8 @@ const shown = {}
 
 /** @param {Iterable<Room>} rooms @param {string} current */
 export function renderRooms(rooms, current) {
-  const all = [...rooms].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const open = [...rooms].filter((room) => !room.shut)
+  const all = open.sort((a, b) => (a.name < b.name ? -1 : 1))
   arrange(
     roomList,
     all.map((room) => renderLink(room, room.name === current)),
@@ -66,4 +67,13 @@ export function renderPeople({ members, count, live }, me) {
 /** Leaves a text alone that says the same already. @param {HTMLElement} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text
+}
+
+/** A line with names in it, none of which turns the words around it. @param {HTMLElement} node
+ * @param {import('./text.js').Line} line */
+export function setLine(node, line) {
+  const text = line.map((part) => (typeof part === 'string' ? part : part.name)).join('')
+  if (node.textContent === text) return
+  const parts = line.map((part) => (typeof part === 'string' ? part : el('bdi', {}, part.name)))
+  node.replaceChildren(...parts)
 }

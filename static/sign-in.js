@@ -4,10 +4,12 @@ import { find } from './dom.js'
 
 /** @typedef {import('./api.js').Failure} Failure */
 
+const LOGIN = 'You come in through your own application: sign in there, then open the chat from it.'
+
 /**
  * @param {import('./api.js').Api} api
  * @param {(session: import('./api.js').Session) => void} onSession
- * @returns {{ show(message?: string): void, hide(): boolean }}
+ * @returns {{ show(message?: string, needs?: Failure['needs']): void, hide(): boolean }}
  */
 export function createSignIn(api, onSession) {
   const form = find('sign-in', HTMLFormElement)
@@ -15,6 +17,7 @@ export function createSignIn(api, onSession) {
   const code = find('code', HTMLInputElement)
   const codeField = find('code-field', HTMLElement)
   const problem = find('sign-in-error', HTMLElement)
+  const notice = find('notice', HTMLElement)
   const button = form.querySelector('button')
 
   form.onsubmit = async (event) => {
@@ -24,10 +27,12 @@ export function createSignIn(api, onSession) {
     const extra = code.value ? { code: code.value } : {}
     const { value, failure } = await api.signIn({ name: name.value, ...extra })
     if (button) button.ariaDisabled = 'false'
+    if (failure?.needs === 'login') return turnAway()
     problem.textContent = failure ? explain(failure, code.value !== '') : ''
     if (value) return onSession(value)
-    if (failure?.code === 'forbidden') codeField.hidden = false
-    const field = failure?.code === 'forbidden' ? code : name
+    const isCode = failure?.needs === 'code'
+    if (isCode) codeField.hidden = false
+    const field = isCode ? code : name
     field.ariaInvalid = 'true'
     field.focus()
   }
@@ -36,9 +41,18 @@ export function createSignIn(api, onSession) {
     problem.textContent = ''
   }
 
+  /** No form can help here. */
+  function turnAway(message = '') {
+    form.hidden = true
+    notice.textContent = `${message} ${LOGIN}`.trim()
+  }
+
   return {
-    show(message = '') {
+    show(message = '', needs = undefined) {
+      if (needs === 'login') return turnAway(message)
+      notice.textContent = ''
       problem.textContent = message
+      if (needs === 'code') codeField.hidden = false
       if (!form.hidden) return
       form.hidden = false
       name.focus()
@@ -53,10 +67,10 @@ export function createSignIn(api, onSession) {
 }
 
 /** @param {Failure} failure @param {boolean} hadCode  @returns {string} */
-function explain({ code, detail, retryAfterMs = 0 }, hadCode) {
+function explain({ code, needs, detail, retryAfterMs = 0 }, hadCode) {
   if (code === 'name_taken') return 'Somebody goes by that name already. Try another.'
   if (code === 'offline') return 'The server cannot be reached. Try again in a moment.'
-  if (code === 'forbidden') return hadCode ? 'That code is not right.' : 'A code is needed here.'
+  if (needs === 'code') return hadCode ? 'That code is not right.' : 'A code is needed here.'
   if (code === 'rate_limited') {
     return `Too many tries. Try again in ${Math.ceil(retryAfterMs / 1000)} s.`
   }

@@ -2,7 +2,7 @@
 
 import { arrange, el, find } from './dom.js'
 import { renderRow } from './message.js'
-import { dayOf, plural } from './text.js'
+import { dayOf, plural, shutLine } from './text.js'
 
 /** @typedef {import('./message.js').Row} Row */
 /** @typedef {import('./room.js').Room} Room */
@@ -157,10 +157,11 @@ export class Talk {
   }
 
   /** @param {Room} room @param {boolean} isEmpty */
-  #renderIntro({ name, live, refused, timeline, isLoading }, isEmpty) {
+  #renderIntro({ name, live, refused, shut, timeline, isLoading }, isEmpty) {
     const isFetching = timeline.epoch === undefined || (isEmpty && timeline.more)
-    const [title, text] = refused
-      ? ['This door is closed', refused]
+    const closed = shut ? shutLine(name, shut) : refused
+    const [title, text] = closed
+      ? ['This door is closed', closed]
       : isFetching
         ? ['', live || isLoading ? 'Fetching the conversation…' : 'Waiting for the server…']
         : isEmpty

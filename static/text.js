@@ -1,7 +1,8 @@
 /** Words for people: links in a text, times, numbers, initials. */
 
-// Up to white space or what cannot be part of an address; the tail is looked at below.
-const ADDRESS = /\bhttps?:\/\/[^\s<>"]+/giu
+// Up to white space or what cannot be part of an address, such as a character that turns the
+// direction and would make it read as another one; the tail is looked at below.
+const ADDRESS = /\bhttps?:\/\/[^\s<>"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu
 const TAIL = /[.,:;!?'…]+$/u
 
 /**
@@ -61,12 +62,22 @@ export function dayOf(at, now = new Date()) {
 /** @param {number} count @param {string} one @param {string} [many] */
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`
 
-/** @param {string[]} names  @returns {string} who is typing; empty when nobody */
-export function typingLine(names) {
-  const [first, second] = names
-  if (first === undefined) return ''
-  if (second === undefined) return `${first} is typing…`
-  return names.length === 2 ? `${first} and ${second} are typing…` : 'Several people are typing…'
+/** Words, and names in between. @typedef {(string | { name: string })[]} Line */
+
+/** @param {{ name: string }[]} users  @returns {Line} who is typing; empty when nobody */
+export function typingLine(users) {
+  const [first, second] = users
+  if (first === undefined) return []
+  if (second === undefined) return [first, ' is typing…']
+  return users.length === 2
+    ? [first, ' and ', second, ' are typing…']
+    : ['Several people are typing…']
+}
+
+/** Why one does not get into a room. @param {string} room @param {import('./room.js').Shut} why */
+export function shutLine(room, why) {
+  if (why === 'removed') return `You are no longer in ${room}.`
+  return `${room} is a private room. You come in by invitation.`
 }
 
 /** The first letter of a name, as a reader sees letters. @param {string} name */

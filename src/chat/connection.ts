@@ -169,10 +169,11 @@ export class Connection implements Listener {
     this.#seenAt = now
     const size = sizeOf(data)
     if (size > protocol.FRAME_BYTES) return this.close(CLOSE.TOO_BIG)
-    const { frame, refusal } = protocol.parseFrame(data)
-    if (frame?.type === 'pong') return
+    if (isPong(data)) return
     const retryAfterMs = this.#state.frames.take(now)
-    if (retryAfterMs > 0) return this.#refuseForRate(refusal ?? labelsOf(frame), retryAfterMs)
+    // Refused unread, and read only for an answer that is given.
+    if (retryAfterMs > 0) return this.#refuseForRate(() => labelsIn(data), retryAfterMs)
+    const { frame, refusal } = protocol.parseFrame(data)
     if (refusal) return this.#refuseInvalid(refusal)
     if (this.#hub.isDraining) {
       return this.#refuse(frame, 'unavailable', 'the server restarts', this.#hub.limits.logRetryMs)
@@ -295,7 +296,7 @@ export class Connection implements Listener {
       return this.close(CLOSE.SIGNED_OUT)
     }
     const retryAfterMs = this.#state.messages.take(this.#hub.clock.now())
-    if (retryAfterMs > 0) return this.#refuseForRate(labelsOf(frame), retryAfterMs)
+    if (retryAfterMs > 0) return this.#refuseForRate(() => labelsOf(frame), retryAfterMs)
     const appended = this.#hub.append({
       room: frame.room,
       id: frame.id,
@@ -364,7 +365,7 @@ export class Connection implements Listener {
 
   #takeRead(frame: ClientFrame) {
     const retryAfterMs = this.#state.reads.take(this.#hub.clock.now())
-    if (retryAfterMs > 0) this.#refuseForRate(labelsOf(frame), retryAfterMs)
+    if (retryAfterMs > 0) this.#refuseForRate(() => labelsOf(frame), retryAfterMs)
     return retryAfterMs === 0
   }
 
@@ -413,9 +414,10 @@ export class Connection implements Listener {
   }
 
   /** Told a few times a second, then silently; who goes on is shown the door. */
-  #refuseForRate({ of, id, room }: Labels, retryAfterMs: number) {
+  #refuseForRate(labels: () => Labels, retryAfterMs: number) {
     const now = this.#hub.clock.now()
     if (this.#answers.take(now) === 0) {
+      const { of, id, room } = labels()
       const message = `too fast: again in ${retryAfterMs} ms`
       this.#answer({ of, id, room, code: 'rate_limited', message, retryAfterMs })
     }
@@ -543,6 +545,17 @@ export class Connection implements Listener {
     this.#hub.options.journal.event('closed', { code, ...this.#who })
     this.#options.onGone()
   }
+}
+
+/** `pong` costs no token, so it is looked for first, and cheaply in what is something else. */
+function isPong(data: unknown) {
+  if (typeof data !== 'string' || !data.includes('"pong"')) return false
+  return protocol.parseFrame(data).frame?.type === 'pong'
+}
+
+function labelsIn(data: unknown): Labels {
+  const { frame, refusal } = protocol.parseFrame(data)
+  return refusal ?? labelsOf(frame)
 }
 
 /** In bytes; a binary frame comes as an ArrayBuffer on both runtimes. */

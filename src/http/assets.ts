@@ -7,47 +7,74 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import type { Context } from 'hono'
+import { problem } from './problem.ts'
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
-  '.svg': 'image/svg+xml',
+  '.svg': 'image/svg+xml; charset=utf-8',
   '.png': 'image/png',
   '.webmanifest': 'application/manifest+json',
 }
 const STATIC = fileURLToPath(new URL('../../static/', import.meta.url))
 const VALIBOT = join(createRequire(import.meta.url).resolve('valibot'), '../index.min.mjs')
 
+/** The page loads what lies beside it and nothing else; its one inline script is the import map. */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+]
+const METHODS = ['GET', 'HEAD']
+
 interface Asset {
   type: string
   etag: string
+  /** Its own Content-Security-Policy; without one it gets that of every answer. */
+  policy?: string
   body: Uint8Array<ArrayBuffer>
   /** Made at the first request for it. */
   gzip: Uint8Array<ArrayBuffer> | null
 }
 
 export interface Assets {
-  /** The hash of the page's import map, for a Content-Security-Policy. */
-  importMapHash: string
-  /** The file at a path; the page for any path without an extension; null for neither. */
+  /**
+   * The file at a path; the page for any path without an extension; null for neither. Methods but
+   * GET and HEAD are refused.
+   */
   serve(c: Context): Response | null
 }
 
-export function loadAssets(): Assets {
+/** @param secure  whether the page is only ever reached over https */
+export function loadAssets(secure: boolean): Assets {
   const files = new Map<string, Asset>()
   for (const name of readdirSync(STATIC)) files.set(`/${name}`, load(join(STATIC, name)))
   files.set('/vendor/valibot.js', load(VALIBOT, '.js'))
   const page = files.get('/index.html')!
+  page.policy = pagePolicy(new TextDecoder().decode(page.body), secure)
   return {
-    importMapHash: importMapHash(new TextDecoder().decode(page.body)),
     serve: (c) => {
       const { path } = c.req
       const hasExtension = path.includes('.', path.lastIndexOf('/'))
       const asset = hasExtension ? files.get(path) : page
-      return asset ? respond(c, asset) : null
+      if (!asset) return null
+      return METHODS.includes(c.req.method) ? respond(c, asset) : refuseMethod(c, METHODS)
     },
   }
+}
+
+/** 405 with the methods that there are. */
+export function refuseMethod(c: Context, methods: readonly string[]): Response {
+  c.header('Allow', methods.join(', '))
+  return problem(c, 'invalid', { status: 405, detail: `${methods.join(', ')} only` })
 }
 
 function load(file: string, extension = extname(file)): Asset {
@@ -61,6 +88,7 @@ function respond(c: Context, asset: Asset): Response {
   c.header('ETag', asset.etag)
   c.header('Cache-Control', 'no-cache')
   c.header('Vary', 'Accept-Encoding')
+  if (asset.policy) c.header('Content-Security-Policy', asset.policy)
   if (c.req.header('if-none-match')?.includes(asset.etag)) return c.body(null, 304)
   c.header('Content-Type', asset.type)
   if (!/\bgzip\b/.test(c.req.header('accept-encoding') ?? '')) return c.body(asset.body)
@@ -69,7 +97,9 @@ function respond(c: Context, asset: Asset): Response {
   return c.body(asset.gzip)
 }
 
-function importMapHash(html: string) {
+function pagePolicy(html: string, secure: boolean) {
   const map = /<script type="importmap">([\s\S]*?)<\/script>/.exec(html)?.[1] ?? ''
-  return `'sha256-${createHash('sha256').update(map).digest('base64')}'`
+  const hash = createHash('sha256').update(map).digest('base64')
+  const parts = secure ? [...PAGE_POLICY, 'upgrade-insecure-requests'] : PAGE_POLICY
+  return parts.join('; ').replace("script-src 'self'", `$& 'sha256-${hash}'`)
 }

@@ -4,7 +4,8 @@ import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
 import { hashSecret } from '../auth/secrets.ts'
-import { problem } from './problem.ts'
+import type { Config } from '../config.ts'
+import { problem, type ProblemOptions } from './problem.ts'
 import { isSecure, type HearthEnv, type Services } from './services.ts'
 
 const COOKIE = 'hearth'
@@ -18,7 +19,9 @@ export function signedIn(services: Services) {
     const bearer = bearerToken(c)
     const token = bearer ?? readCookie(c, services)
     const session = token ? await services.accounts.session(hashSecret(token)) : null
-    if (!session) return problem(c, 'unauthorized', { detail: 'sign in first' })
+    if (!session) {
+      return problem(c, 'unauthorized', { detail: 'sign in first', ...asked(services.config) })
+    }
     const needsOrigin = bearer === undefined && !SAFE_METHODS.includes(c.req.method)
     if (needsOrigin && !isOwnOrigin(c, services)) {
       return problem(c, 'forbidden', { detail: 'this origin is not allowed' })
@@ -26,6 +29,12 @@ export function signedIn(services: Services) {
     c.set('session', session)
     return next()
   })
+}
+
+/** What a guest needs besides a name. */
+export function asked({ accessCode, guests }: Config): Pick<ProblemOptions, 'needs'> {
+  if (!guests) return { needs: 'login' }
+  return accessCode ? { needs: 'code' } : {}
 }
 
 /** Refuses what a browser sends here from somebody else's page. No Origin: not a browser. */

@@ -6,7 +6,7 @@ import type { Session } from '../auth/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
-import { clearCookie, signedIn, writeCookie } from './auth.ts'
+import { asked, clearCookie, signedIn, writeCookie } from './auth.ts'
 import { problem, readBody, type ProblemOptions } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
@@ -96,11 +96,10 @@ function adminFault({ admin }: { admin: string }, { adminToken }: Config): Probl
 }
 
 function guestFault({ code = '' }: { code?: string | undefined }, config: Config) {
-  const { accessCode, guests } = config
-  if (!guests)
-    return { detail: 'this chat is entered through its own sign-in', needs: 'login' as const }
-  if (!accessCode || isSameSecret(code, accessCode)) return null
-  return { detail: 'this chat asks for an access code', needs: 'code' as const }
+  const { needs } = asked(config)
+  if (needs === 'login') return { detail: 'this chat is entered through its own sign-in', needs }
+  if (!needs || isSameSecret(code, config.accessCode ?? '')) return null
+  return { detail: 'this chat asks for an access code', needs }
 }
 
 /** A session of the user whom a token of our issuer speaks of; no longer than the token. */

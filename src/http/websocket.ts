@@ -16,15 +16,6 @@ const KEY = /^[A-Za-z0-9+/]{22}==$/
 const NODE = 'node'
 /** One segment: no dots that lead to `/ws` from elsewhere. */
 const SHORT_TARGET = /^(https?:\/\/[^/?#]+)?\/[^/?#]+([?#]|$)/
-/** The answer is ours alone and nobody's page: for whoever shows or keeps it all the same. */
-const REFUSAL_HEADERS = {
-  Connection: 'close',
-  'Cache-Control': 'no-store',
-  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Referrer-Policy': 'no-referrer',
-  'X-Content-Type-Options': 'nosniff',
-}
 /**
  * For each place of an address, sockets that we closed and whose peers have not gone: Deno cannot
  * end them. A network that broke under all places at once must not lock its people out.
@@ -35,7 +26,7 @@ const LIMIT_RETRY_MS = 10_000
 
 /** Answers a handshake that is refused; its connection ends with it. */
 export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptions = {}) {
-  for (const [name, value] of Object.entries(REFUSAL_HEADERS)) c.header(name, value)
+  c.header('Connection', 'close')
   return problem(c, code, options)
 }
 
@@ -142,7 +133,10 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
 
 /** What is wrong with a handshake as such (RFC 6455, 4.2.1); null when nothing is. */
 function handshakeFault(c: Context): ProblemOptions | null {
-  if (runtime.requestLine(c).method !== 'GET') return { status: 405, detail: 'GET only' }
+  if (runtime.requestLine(c).method !== 'GET') {
+    c.header('Allow', 'GET')
+    return { status: 405, detail: 'GET only' }
+  }
   const isAsked = listed(c, 'connection').some((name) => name.toLowerCase() === 'upgrade')
   if (!isUpgrade(c) || !isAsked) return upgradeRequired(c, 'this is a WebSocket')
   if (c.req.header('sec-websocket-version') !== '13') return upgradeRequired(c, 'version 13 only')

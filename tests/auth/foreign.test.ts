@@ -110,6 +110,8 @@ test('guests stay out, unless they are wanted; an admin comes in', async (t) => 
   const { url, key, enter } = await setUp(t, { ADMIN_TOKEN })
   const refused = await (await post(`${url}/api/session`, { name: 'Eve' })).json()
   assert.deepEqual([refused.status, refused.code, refused.needs], [403, 'forbidden', 'login'])
+  const asks = await (await fetch(`${url}/api/session`)).json()
+  assert.deepEqual([asks.status, asks.needs], [401, 'login'], 'before anybody fills in a form')
   await signIn(url, 'Root', { admin: ADMIN_TOKEN })
   assert.equal((await enter(await tokenOf(key))).status, 201)
   const open = await setUp(t, { GUESTS: 'true', ACCESS_CODE: 'sesame' })

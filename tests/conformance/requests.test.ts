@@ -218,7 +218,7 @@ test('a refusal to be a WebSocket carries no page and nothing to keep', async (t
     assert.equal(raw.header('cache-control'), 'no-store')
     assert.equal(
       raw.header('content-security-policy'),
-      "default-src 'none'; frame-ancestors 'none'",
+      "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     )
     assert.equal(raw.header('cross-origin-resource-policy'), 'same-origin')
     assert.equal(raw.header('referrer-policy'), 'no-referrer')

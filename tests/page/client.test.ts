@@ -277,7 +277,37 @@ test('a join that is limited is tried again; one that is forbidden is not', asyn
   assert.equal(sent('join').filter((frame) => frame.room === 'attic').length, 2)
   socket().tell({ ...error, code: 'forbidden' })
   clock.pass(30_000)
-  assert.equal(attic.refused, 'no')
+  assert.equal(attic.shut, 'forbidden')
+  assert.equal(sent('join').filter((frame) => frame.room === 'attic').length, 2)
+})
+
+test('a room one was removed from is not asked for again, and nothing of it stays', async () => {
+  const { clock, client, socket, sent, room } = await inLobby()
+  const joins = () => sent('join').length
+  const before = joins()
+  socket().tell({ type: 'removed', room: 'lobby' })
+  // Still looked at: the page says so, and goes elsewhere.
+  assert.deepEqual([room.shut, room.live, room.timeline.items], ['removed', false, []])
+  client.say('lobby', 'anybody?')
+  socket().tell({ type: 'ping', heads: {} }, said(6))
+  clock.pass(30_000)
+  assert.deepEqual([joins(), sent('say').length], [before, 0])
+
+  const attic = client.open('attic')
+  socket().tell(joined({ room: 'attic', private: true }))
+  assert.equal(attic.isPrivate, true)
+  // A frame of one's own that may not be: the room has nothing to do with it.
+  const error = { type: 'error', room: 'attic', code: 'forbidden', message: 'no' }
+  socket().tell({ ...error, of: 'edit' })
+  assert.deepEqual([attic.shut, attic.live], [undefined, true])
+  client.open('garden')
+  // What one does not look at goes without a word, also when it is found out late.
+  for (const of of ['read', 'history', 'join']) {
+    client.open('attic')
+    client.open('garden')
+    socket().tell({ ...error, of })
+    assert.equal(client.rooms.has('attic'), false)
+  }
 })
 
 test('the ticket goes with every message where the server asks for it', async () => {

@@ -23,6 +23,8 @@ test('only http and https, and only what can be read as an address', () => {
     'https://b.example',
   ])
   assert.deepEqual(splitLinks(''), [])
+  // What turns the direction would show another address than the one that is opened.
+  assert.deepEqual(hrefs('https://evil.example/\u202etxt.elpmaxe.doog'), ['https://evil.example/'])
 })
 
 test('days are named from where one stands', () => {
@@ -33,10 +35,11 @@ test('days are named from where one stands', () => {
 })
 
 test('who is typing', () => {
-  assert.equal(typingLine([]), '')
-  assert.equal(typingLine(['Ada']), 'Ada is typing…')
-  assert.equal(typingLine(['Ada', 'Grace']), 'Ada and Grace are typing…')
-  assert.equal(typingLine(['Ada', 'Grace', 'Ken']), 'Several people are typing…')
+  const [ada, grace, ken] = [{ name: 'Ada' }, { name: 'Grace' }, { name: 'Ken' }]
+  assert.deepEqual(typingLine([]), [])
+  assert.deepEqual(typingLine([ada]), [ada, ' is typing…'])
+  assert.deepEqual(typingLine([ada, grace]), [ada, ' and ', grace, ' are typing…'])
+  assert.deepEqual(typingLine([ada, grace, ken]), ['Several people are typing…'])
 })
 
 test('an initial is a whole letter', () => {
