@@ -145,7 +145,8 @@ function drawNow({ rooms, current, user, outbox, connection }) {
  */
 function turnBack(rooms, name, why) {
   const open = [...rooms.values()].filter((room) => !room.shut && !room.refused)
-  const [next = LOBBY] = open.map((room) => room.name).sort()
+  const names = open.map((room) => room.name).sort()
+  const next = names.includes(LOBBY) ? LOBBY : (names[0] ?? LOBBY)
   if (next === name) return false
   rooms.delete(name)
   go(next, { replace: true })

@@ -7,12 +7,15 @@ import { mkdirSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
-import { newcomer, startServer, type Client } from '../helpers.ts'
+import { newcomer, post, signIn, startServer, type Client } from '../helpers.ts'
 
 const folder = process.argv[2]
 const WIDTHS = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } }
 const SCHEMES = ['light', 'dark'] as const
-const LIVELY = { MESSAGE_RATE: '1000', MESSAGE_BURST: '1000', SESSION_RATE: '1000' }
+const ADMIN = 'a-token-for-the-admin'
+const LIVELY = {
+  ...{ MESSAGE_RATE: '1000', MESSAGE_BURST: '1000', SESSION_RATE: '1000', ADMIN_TOKEN: ADMIN },
+}
 
 const closers: (() => unknown)[] = []
 const t = { after: (close: () => unknown) => void closers.unshift(close) } as TestContext
@@ -30,6 +33,10 @@ process.exit()
 
 async function takeAll(folder: string) {
   mkdirSync(folder, { recursive: true })
+  const admin = await signIn(url, 'Root', { admin: ADMIN })
+  await post(`${url}/api/rooms`, { room: 'vault' }, admin.token)
+  const elsewhere = await startServer(t, { env: { ...LIVELY, GUESTS: 'false' } })
+  const coded = await startServer(t, { env: { ...LIVELY, ACCESS_CODE: 'sesame' } })
   for (const [width, viewport] of Object.entries(WIDTHS)) {
     for (const colorScheme of SCHEMES) {
       const path = (state: string) => `${folder}/${width}-${colorScheme}-${state}.png`
@@ -40,9 +47,27 @@ async function takeAll(folder: string) {
       await page.goto(`${url}/r/attic`)
       await page.getByText('It is quiet here').waitFor()
       await page.screenshot({ path: path('empty') })
+      await page.goto(`${url}/r/vault`)
+      await page.getByText('You come in by invitation').waitFor()
+      await page.screenshot({ path: path('turned-back') })
+      await ban(page, admin.token)
+      await page.getByText('You were banned').waitFor()
+      await page.screenshot({ path: path('banned') })
+      await page.goto(elsewhere.url)
+      await page.getByText('through your own application').waitFor()
+      await page.screenshot({ path: path('own-login') })
+      await page.goto(coded.url)
+      await page.getByLabel('code').waitFor()
+      await page.screenshot({ path: path('code') })
       await page.context().close()
     }
   }
+}
+
+async function ban(page: Page, token: string) {
+  const { user } = await page.evaluate(() => fetch('/api/session').then((r) => r.json()))
+  const headers = { authorization: `Bearer ${token}` }
+  await fetch(`${url}/api/users/${user.id}`, { method: 'DELETE', headers })
 }
 
 /** Four people, some of whom come back to what they said. @returns the last of them */
