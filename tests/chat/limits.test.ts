@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { ann, bob } from '../log/drafts.ts'
 import { MemoryLog } from '../log/model.ts'
 import { NO_RATES, openHub } from './fakes.ts'
@@ -21,6 +22,20 @@ function heldLog() {
   }
   return { log, commit: () => held.splice(0).forEach((resolve) => resolve()) }
 }
+
+test('the numbers that strangers meet are those of the documents', () => {
+  const promised = {
+    ...{ heartbeatMs: 25_000, silenceMs: 35_000, handshakeMs: 10_000, closeMs: 2_000 },
+    ...{ messageRate: 2, messageBurst: 20, frameRate: 20, frameBurst: 60 },
+    ...{ readRate: 5, readBurst: 40, refusalRate: 20 },
+    ...{ refusalsToClose: 100, refusalWindowMs: 10_000 },
+    ...{ invalidToClose: 10, invalidWindowMs: 60_000 },
+    ...{ connectionsPerUser: 8, connectionsPerIp: 64, connections: 10_000 },
+    ...{ roomsPerConnection: 32, sessionsPerMinute: 30, waitingAppends: 10_000 },
+    ...{ waitingBytesToClose: 1_048_576, stallMs: 10_000 },
+  }
+  assert.deepEqual({ ...DEFAULT_LIMITS, ...promised }, DEFAULT_LIMITS)
+})
 
 test('20 messages at once, then two a second', async (t) => {
   const { connect, clock } = openHub(t)
@@ -160,4 +175,54 @@ test('reads wait one behind the other and count, too', async (t) => {
     await a.ask()
   }
   assert.deepEqual([most, a.socket.isPaused], [1, false])
+})
+
+test('who goes on after the close is not read any more', async (t) => {
+  const { connect } = openHub(t)
+  const a = connect(ann)
+  await a.join()
+  a.connection.close(4029)
+  await a.ask(...times(99, say))
+  assert.equal(a.socket.isPaused, false, 'what was on its way, and the goodbye behind it')
+  await a.ask(say())
+  assert.equal(a.socket.isPaused, true)
+  assert.equal(a.all('error').length, 0)
+})
+
+test('too fast is refused unread, pong is heard, and an answer still says which it was', async (t) => {
+  const { connect, clock } = openHub(t, { limits: { frameBurst: 1, frameRate: 0.001 } })
+  const a = connect(ann)
+  const frame = say()
+  await a.ask('{}', frame, '{"type":"sing","room":"den"}', 'nonsense', { type: 'pong', more: 1 })
+  const answers = a.all('error').map(({ code, of, id, room }) => [code, of, id, room])
+  assert.deepEqual(answers, [
+    ['invalid_frame', undefined, undefined, undefined],
+    ['rate_limited', 'say', frame.id, 'lobby'],
+    ['rate_limited', 'sing', undefined, 'den'],
+    ['rate_limited', undefined, undefined, undefined],
+  ])
+  await a.ask(...times(300, () => ({ type: 'pong', body: 'pong' })))
+  await clock.advance(30_000)
+  assert.equal(a.socket.code, null)
+})
+
+test('10,000 appends may wait on a node; the next are unavailable, and may be tried again', async (t) => {
+  const { log, commit } = heldLog()
+  const { connect } = openHub(t, { log, limits: { ...NO_RATES, waitingToClose: 1e9 } })
+  const people = times(10, () => ({ id: crypto.randomUUID(), name: 'somebody' })).map((user) =>
+    connect(user),
+  )
+  for (const one of people) await one.join()
+  // One batch of 500 is in flight, and does not wait.
+  await people[0]!.ask(...times(500, say))
+  for (const one of people) await one.ask(...times(1_000, say))
+  assert.ok(people.every((one) => one.all('error').length === 0))
+  await people[1]!.ask(say())
+  assert.deepEqual(people[1]!.codes(), ['unavailable'])
+  assert.equal(people[1]!.socket.code, null)
+  for (let batches = 0; batches < 22; batches += 1) {
+    commit()
+    await people[0]!.ask()
+  }
+  assert.equal(log.entries('lobby').length, 10_500)
 })

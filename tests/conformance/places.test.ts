@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import process from 'node:process'
+import { test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import {
   connect,
   GENEROUS,
@@ -9,8 +13,60 @@ import {
   signIn,
   startServer,
   TestClock,
+  turn,
 } from '../helpers.ts'
+import { ROOT } from '../process.ts'
 import { knock } from './raw.ts'
+
+const SITTER = fileURLToPath(new URL('../sitter.ts', import.meta.url))
+const RUN = process.versions.deno ? ['run', '--allow-all', '--no-check'] : ['--import', 'tsx']
+
+/** Clients in a process of their own. @returns sends it a signal */
+async function sit(t: TestContext, url: string, token: string, count: number) {
+  const child = spawn(process.execPath, [...RUN, SITTER, url, token, String(count)], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const signal = (name: NodeJS.Signals) => process.kill(child.pid!, name)
+  t.after(() => child.exitCode ?? child.signalCode ?? signal('SIGKILL'))
+  await once(child.stdout, 'data')
+  return signal
+}
+
+/** Knocks until there is a place. @returns how long that took, in ms */
+async function waitForPlace(t: TestContext, url: string, token: string) {
+  const start = performance.now()
+  let status = 429
+  while (status === 429) status = (await knock(t, url, await newTicket(url, token))).status
+  assert.equal(status, 101)
+  return performance.now() - start
+}
+
+test('the places of a process that is killed are free at once', async (t) => {
+  const { url, hub } = await startServer(t, { limits: { connectionsPerIp: 8 } })
+  const { token } = await signIn(url, 'Ann')
+  const signal = await sit(t, url, token, 8)
+  assert.equal((await knock(t, url, await newTicket(url, token))).status, 429)
+  signal('SIGKILL')
+  assert.ok((await waitForPlace(t, url, token)) < 500)
+  const end = performance.now() + 500
+  while (hub.connections.size > 1 && performance.now() < end) await turn()
+  assert.equal(hub.connections.size, 1)
+})
+
+test('the places of a process that is stopped are free within 40 s', async (t) => {
+  const clock = new TestClock()
+  const { url, hub } = await startServer(t, { clock, limits: { connectionsPerIp: 8 } })
+  const { token } = await signIn(url, 'Ann')
+  const signal = await sit(t, url, token, 8)
+  signal('SIGSTOP')
+  await clock.advance(35_000)
+  assert.equal(hub.connections.size, 8)
+  assert.equal((await knock(t, url, await newTicket(url, token))).status, 429)
+  await clock.advance(5_000)
+  assert.equal(hub.connections.size, 0)
+  assert.equal((await knock(t, url, await newTicket(url, token))).status, 101)
+})
 
 test('a connection is in 32 rooms at most', async (t) => {
   const { url } = await startServer(t, { limits: GENEROUS })
@@ -34,11 +90,7 @@ test('a user has 8 connections at most; a place is free at once after a cut', as
   assert.ok(Number(refused.header('retry-after')) > 0)
   await newcomer(t, url, 'Bob')
   clients[3]!.cut()
-  const cutAt = performance.now()
-  let status = 429
-  while (status === 429) status = (await knock(t, url, await newTicket(url, account.token))).status
-  assert.equal(status, 101)
-  assert.ok(performance.now() - cutAt < 500)
+  assert.ok((await waitForPlace(t, url, account.token)) < 500)
 })
 
 test('an address has its limit, and who is refused keeps the ticket', async (t) => {
