@@ -43,7 +43,7 @@ async function startNodes(t: TestContext, count: number, env: Record<string, str
 }
 
 async function startCluster(t: TestContext, count: number, more = {}) {
-  const DATABASE_URL = await (await sharedPostgres()).newDatabase()
+  const DATABASE_URL = await (await sharedPostgres()).lendDatabase(t)
   return startNodes(t, count, { DATABASE_URL, ...more })
 }
 

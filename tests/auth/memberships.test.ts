@@ -153,7 +153,7 @@ void test('Postgres', async (t) => {
   const server = await startPostgres(t)
   for (const { title, check } of CHECKS) {
     await t.test(title, async (each: TestContext) => {
-      const url = await server.newDatabase()
+      const url = await server.lendDatabase(each)
       const [db, other] = [await openDatabase(each, url), await openDatabase(each, url)]
       await withPeople(check, {
         here: createPostgresMemberships(db),
@@ -166,7 +166,7 @@ void test('Postgres', async (t) => {
   }
 
   await t.test('a removal is told to the other nodes', async (each) => {
-    const db = await openDatabase(each, await server.newDatabase())
+    const db = await openDatabase(each, await server.lendDatabase(each))
     const [here, ann, bob] = [createPostgresMemberships(db), nthId(1), nthId(2)]
     await here.create('den', ann)
     const { invite } = (await here.invite('den', ann, HOUR))!

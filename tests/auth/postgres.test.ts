@@ -17,7 +17,7 @@ const pass = { user: ann.id, session: 'hash', address: '1.2.3.4' }
 void test('Postgres', async (t) => {
   const server = await startPostgres(t)
   const nodes = async (each: TestContext, count: number) => {
-    const url = await server.newDatabase()
+    const url = await server.lendDatabase(each)
     return Promise.all(Array.from({ length: count }, () => openDatabase(each, url)))
   }
 

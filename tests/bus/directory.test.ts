@@ -19,7 +19,7 @@ const gone = (room: string, user = ann) => ({ room, user, isHere: false })
 void test('the directory in Postgres', async (t) => {
   const server = await startPostgres(t)
   const setUp = async (each: TestContext, count = 2) => {
-    const db = await openDatabase(each, await server.newDatabase())
+    const db = await openDatabase(each, await server.lendDatabase(each))
     const nodes = Array.from({ length: count }, () => createPostgresDirectory(db, DEFAULT_LIMITS))
     for (const node of nodes) assert.equal(await node.renew(true), false, 'it was not known')
     /** Makes everything older. */

@@ -19,7 +19,7 @@ import { recordLogs } from './logs.ts'
 
 /** Nodes reach the server through a proxy; strangers go straight to it. */
 async function openNetwork(t: TestContext, server: PostgresServer): Promise<Network> {
-  const url = await server.newDatabase()
+  const url = await server.lendDatabase(t)
   const proxy = await startProxy(t, server.port)
   // Made beforehand, as a node starts only with its database.
   const spare = await Promise.all(
@@ -59,7 +59,7 @@ void test('NOTIFY', async (t) => {
   await busContract(t, (part) => openNetwork(part, server))
 
   await t.test('a connection that is terminated is opened again', async (t) => {
-    const url = await server.newDatabase()
+    const url = await server.lendDatabase(t)
     const db = await openDatabase(t, url)
     const node = await openNode(t, { open: async (options) => createNotifyBus(db, options) })
     await until(() => node.gaps === 1, 'the bus')
@@ -73,7 +73,7 @@ void test('NOTIFY', async (t) => {
 
   await t.test('a LISTEN that hears nothing is noticed, and said once', async (t) => {
     const logs = recordLogs(t)
-    const db = await openDatabase(t, await server.newDatabase())
+    const db = await openDatabase(t, await server.lendDatabase(t))
     // As a transaction-mode pooler does: LISTEN is taken, and lost when its transaction ends.
     const connect = async () => {
       const client = await db.connect()

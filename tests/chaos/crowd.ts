@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { PAGE_LENGTH } from '../../static/protocol.js'
-import { createRandom, type Random } from '../arbitraries.ts'
+import { createRandom, type Random } from '../random.ts'
 import { signInAnywhere } from './http.ts'
 import { Outbox, Survivor, type World } from './survivor.ts'
 

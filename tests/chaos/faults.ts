@@ -1,7 +1,7 @@
 /** What may go wrong, each as one thing that begins, lasts and ends. */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Random } from '../arbitraries.ts'
+import type { Random } from '../random.ts'
 import type { FaultProxy } from '../proxy.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'

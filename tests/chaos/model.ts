@@ -1,6 +1,6 @@
 /** A small Hearth that never fails: it makes up records that the checker has to find clean. */
 
-import { createRandom } from '../arbitraries.ts'
+import { createRandom } from '../random.ts'
 import { TRUTH } from './book.ts'
 import type { Fact, Seen, Untimed, Via } from './record.ts'
 

@@ -1,7 +1,7 @@
 /** One run: a crowd on a cluster, faults, peace, the final reads, the verdict. */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { createRandom, type Random } from '../arbitraries.ts'
+import { createRandom, type Random } from '../random.ts'
 import type { Scope } from '../process.ts'
 import { check, type Violation } from './checker.ts'
 import { startCluster, type Cluster, type Plan } from './cluster.ts'

@@ -1,7 +1,7 @@
 /** Somebody on the bus who hears everything, and says it again, too late, twice, garbled. */
 
 import { connect } from '@nats-io/transport-node'
-import type { Random } from '../arbitraries.ts'
+import type { Random } from '../random.ts'
 
 /** How much is kept to be said again. */
 const REMEMBERED = 500

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import type { Accounts } from '../../src/auth/accounts.ts'
 import type { Draft, Log, Outcome } from '../../src/log/log.ts'
 import type { User } from '../../src/protocol.ts'
-import { createRandom } from '../arbitraries.ts'
+import { createRandom } from '../random.ts'
 import { ann, bob, edit, erase, nthUser, react, say, tell, userId } from './drafts.ts'
 import { comparable, fold, MemoryLog } from './model.ts'
 

@@ -9,10 +9,11 @@ const AT = '2026-01-01T00:00:00.000Z'
 
 /** The messages that a room's entries come to; all, or those among `shown`. */
 export function fold(entries: readonly Entry[], shown = entries): Message[] {
+  const changes = entries.filter((entry) => 'target' in entry)
   return shown.flatMap((entry): Message[] => {
     if (entry.kind !== 'message') return []
     const { seq, id, author, at, replyTo, mentions } = entry
-    const later = entries.filter((other) => 'target' in other && other.target === seq)
+    const later = changes.filter(({ target }) => target === seq)
     const edit = later.findLast((other) => other.kind === 'edit')
     const common = {
       ...{ seq, id, author, at },
@@ -90,10 +91,10 @@ export class MemoryLog implements Log {
     const code = this.#refusal(draft, entries)
     if (code) return refused(code)
     const { moderates: _, ...rest } = draft
-    const entry = { type: 'message', seq: entries.length + 1, at: AT, ...rest } as Entry
-    for (const [name, value] of Object.entries(entry)) {
-      if (value === undefined) delete entry[name as keyof Entry]
-    }
+    const fields = { type: 'message', seq: entries.length + 1, at: AT, ...rest }
+    const entry = Object.fromEntries(
+      Object.entries(fields).filter(([, value]) => value !== undefined),
+    ) as unknown as Entry
     entries.push(entry)
     this.#drafts.set(key, draft)
     if (draft.kind === 'delete') this.#erase(entries, draft.target)

@@ -10,7 +10,7 @@ import { LogUnavailable, type Draft, type Log, type Outcome } from '../../src/lo
 import type { Postgres, PostgresOptions } from '../../src/log/postgres.ts'
 import { createPostgresLog, SQL } from '../../src/log/postgres-log.ts'
 import { toRow } from '../../src/log/rows.ts'
-import { createRandom } from '../arbitraries.ts'
+import { createRandom } from '../random.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 import { startProxy } from '../proxy.ts'
 import { ann, bob, nthUser, say, tell } from './drafts.ts'
@@ -30,7 +30,7 @@ void test('Postgres, when things go wrong', async (t) => {
        WHERE application_name = 'hearth' AND datname = current_database()`,
     )
   const newLog = async (each: TestContext, options?: Partial<PostgresOptions>, at?: string) => {
-    const url = at ?? (await server.newDatabase())
+    const url = at ?? (await server.lendDatabase(each))
     const db = await openDatabase(each, url, options)
     return { url, db, log: createPostgresLog(db, systemClock) }
   }

@@ -13,7 +13,7 @@ void test('Postgres', async (t) => {
   await logContract(
     'Postgres',
     async (each) => {
-      const url = await server.newDatabase()
+      const url = await server.lendDatabase(each)
       const open = async (): Promise<OpenedLog> => {
         const db = await openDatabase(each, url)
         const clock = new TestClock()
