@@ -1,6 +1,6 @@
 /** This node: its rooms, its connections, the users behind them, and the one timer. */
 
-import { setImmediate } from 'node:timers'
+import { setTimeout } from 'node:timers'
 import { CLOSE } from '../../static/protocol.js'
 import type { Bus } from '../bus/bus.ts'
 import type { Directory } from '../bus/directory.ts'
@@ -14,8 +14,9 @@ import type { Connection } from './connection.ts'
 import { Neighbours } from './neighbours.ts'
 import { Room } from './room.ts'
 
-/** At shutdown, turns of the event loop in which sockets are still read. */
-const LAST_TURNS = 4
+/** At shutdown sockets are still read until none has brought a frame for this long, or for all. ms */
+const QUIET_MS = 10
+const LAST_READS_MS = 1_000
 /** At shutdown, sockets told goodbye together, and the pause before the next of them. */
 const DRAIN_SOCKETS = 500
 const DRAIN_PAUSE_MS = 250
@@ -52,6 +53,8 @@ export class Hub {
   readonly limits: Limits
   /** No new work is taken: the process is about to end. */
   isDraining = false
+  /** When a frame last came, since then. Of the real clock. ms */
+  heardAt = -Infinity
   readonly connections = new Set<Connection>()
   readonly #rooms = new Map<string, Room>()
   readonly #users = new Map<string, UserState>()
@@ -280,10 +283,19 @@ export class Hub {
   }
 
   async #finish() {
-    // What lies in the sockets was received, and is answered as well.
-    for (let turn = 0; turn < LAST_TURNS; turn += 1) await new Promise(setImmediate)
+    await this.#readTheRest()
     await Promise.all([...this.connections].map((connection) => connection.idle()))
     await this.#appender.idle()
     for (const room of this.#rooms.values()) room.flush()
+  }
+
+  /** What lies in the sockets was received, and is answered as well. By real time, as reading is. */
+  async #readTheRest() {
+    const begun = performance.now()
+    if (this.connections.size > 0) this.heardAt = begun
+    while (performance.now() - this.heardAt < QUIET_MS) {
+      if (performance.now() - begun > LAST_READS_MS) return
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
   }
 }
