@@ -8,7 +8,7 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, dirname, join } from 'node:path'
-import type { TestContext } from 'node:test'
+import { after, type TestContext } from 'node:test'
 import { brotliDecompressSync } from 'node:zlib'
 import { chromium, type Browser } from 'playwright-core'
 
@@ -19,17 +19,25 @@ const ARGS =
   '--no-sandbox --disable-gpu --disable-background-networking --disable-component-update ' +
   '--disable-sync --no-first-run'
 
-/** @returns a headless browser that is closed after the test @throws when there is none to start */
+/** Takes a second to start, and keeps its visitors apart: so one for all tests of a process. */
+let shared: Promise<Browser> | undefined
+after(async () => (await shared)?.close())
+
+/** @returns a headless browser whose pages are closed after the test @throws when there is none */
 export async function launchBrowser(t: Pick<TestContext, 'after'>): Promise<Browser> {
+  const browser = await (shared ??= start())
+  t.after(() => Promise.all(browser.contexts().map((context) => context.close())))
+  return browser
+}
+
+function start() {
   const wanted = process.env.HEARTH_CHROMIUM ?? findInstalled() ?? 'bundled'
   const bundled = wanted === 'bundled' ? unpackBundled() : null
-  const browser = await chromium.launch({
+  return chromium.launch({
     args: ARGS.split(' '),
     executablePath: bundled?.path ?? wanted,
     env: { ...process.env, ...bundled?.env },
   })
-  t.after(() => browser.close())
-  return browser
 }
 
 function findInstalled(): string | undefined {

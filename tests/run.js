@@ -4,16 +4,16 @@
  */
 
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { findDeno } from './deno.js'
 
 /** Limit for both runtimes together, so that a hanging suite ends with a message, not with CI. */
 const SUITE_MINUTES = 15
-/** Test files at a time: CI has two cores, and much in the suite is about timing. */
-const JOBS = '2'
+/** Test files at a time: CI has two cores, and some of the tests wait for something. */
+const JOBS = '3'
 /** Five minutes for one file; Deno has no such limit. */
 const ON_NODE = `--import tsx --test --test-reporter=spec --test-timeout=300000 --test-concurrency=${JOBS}`
 const ON_DENO = 'test --allow-all --no-check --parallel'
@@ -46,6 +46,33 @@ const failures = []
 /** @param {string} file */
 const drivesBrowser = (file) =>
   /from '[./]+\/browser\.ts'/.test(readFileSync(join(root, file), 'utf8'))
+
+/**
+ * What Node is given: an entry for each process, in the order of their names. The files of one
+ * folder share a process, since to load everything for each takes longer than most have to do;
+ * those at the top have one of their own, and so have those that drive a browser, which take
+ * longest and come first.
+ * @returns {string[]}
+ */
+function writeEntries() {
+  const browsers = files.filter(drivesBrowser)
+  const [top, others] = [true, false].map((isTop) =>
+    files.filter((file) => !browsers.includes(file) && (dirname(file) === 'tests') === isTop),
+  )
+  const folders = [...new Set(others?.map((file) => dirname(file)))]
+  const shared = folders.map((name) => (others ?? []).filter((file) => dirname(file) === name))
+  const processes = [
+    ...browsers.map((file) => [file]),
+    ...shared,
+    ...(top ?? []).map((file) => [file]),
+  ]
+  return processes.map((inside, index) => {
+    const entry = join(folder, `${String(index).padStart(3, '0')}.test.mjs`)
+    const imports = inside.map((file) => `import '${pathToFileURL(join(root, file))}'\n`)
+    writeFileSync(entry, imports.join(''))
+    return entry
+  })
+}
 
 /** @param {string} text @param {RegExp} pattern whose groups are counts */
 const sum = (text, pattern) =>
@@ -112,7 +139,7 @@ if (files.length === 0) {
   total.failed += 1
 } else {
   const name = `Node ${process.version}`
-  const argv = [...ON_NODE.split(' '), ...options, ...files]
+  const argv = [...ON_NODE.split(' '), ...options, ...writeEntries()]
   if (!args.includes('--deno')) await run(name, process.execPath, argv)
   if (!args.includes('--node')) await runOnDeno()
 }
