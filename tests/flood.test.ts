@@ -201,7 +201,9 @@ async function measure(
 function assertTold(reports: Report[], stored: Set<string>) {
   for (const { closeCode, closedAfterMs, accepted, refused, timed } of reports) {
     assert.ok(CLOSES.has(closeCode!), `closed ${closeCode}`)
-    assert.ok(timed <= refusalRate * (1 + closedAfterMs / 1_000), `${timed} were told a time`)
+    // Who comes again may have been refused its join before the flood.
+    const most = refusalRate * (1 + closedAfterMs / 1_000) + 1
+    assert.ok(timed <= most, `${timed} were told a time`)
     assert.equal(timed >= refused.length, true)
     assert.ok(accepted.every((id) => stored.has(id)))
     assert.ok(!refused.some((id) => stored.has(id)))

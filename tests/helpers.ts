@@ -276,6 +276,13 @@ export class Client {
     await this.until(() => this.all('error').some((error) => error.of === of), of)
   }
 
+  /** Waits until the server has read what was sent so far: a WebSocket ping is answered in turn. */
+  async isRead() {
+    const pong = new Promise((resolve) => this.socket.once('pong', resolve))
+    this.socket.ping()
+    await pong
+  }
+
   /** The next refusal that is not of `settle`. */
   refusal() {
     return this.next('error', ({ of }) => !of?.startsWith('settle-'))

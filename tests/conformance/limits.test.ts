@@ -148,6 +148,7 @@ test('who slows down is not closed', async (t) => {
   for (let turns = 1; turns <= 3; turns += 1) {
     sendAll(ann, 159, () => LEAVE)
     await ann.until(() => refusals().length === turns * 20)
+    await ann.isRead()
     await clock.advance(10_001)
     ann.send(PONG)
     await ann.settle()
