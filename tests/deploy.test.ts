@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { request as plainRequest } from 'node:http'
 import { request } from 'node:https'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ import { WebSocket } from 'ws'
 import { handshake } from './conformance/raw.ts'
 import { Client, tempFolder, type Account } from './helpers.ts'
 import { freePort, ROOT, startProcess } from './process.ts'
+import { findProgram } from './programs.ts'
 
 const NAME = 'chat.example.org'
 const ORIGIN = `https://${NAME}`
@@ -35,6 +36,8 @@ interface Site {
 
 interface Proxy {
   program: string
+  /** What makes it print its version. */
+  version: string
   package: string
   file: string
   /** What the machine of the test needs otherwise; each is found exactly so often. */
@@ -46,6 +49,7 @@ interface Proxy {
 
 const NGINX: Proxy = {
   program: 'nginx',
+  version: '-v',
   package: 'nginx-light',
   file: 'nginx.conf',
   change: ({ http, https, upstream, folder }) => [
@@ -66,6 +70,7 @@ const NGINX: Proxy = {
 
 const CADDY: Proxy = {
   program: 'caddy',
+  version: 'version',
   package: 'caddy',
   file: 'Caddyfile',
   change: ({ http, https, upstream, folder }) => [
@@ -88,18 +93,9 @@ function nginxFolders(folder: string) {
   return kinds.map((kind) => `  ${kind}_temp_path ${folder}/${kind};\n`).join('')
 }
 
-/** Debian keeps nginx where only root looks. */
-const findProgram = (name: string) =>
-  [`/usr/sbin/${name}`, `/usr/bin/${name}`].find((path) => existsSync(path)) ?? name
-
-/** Whether the program is to be had; else says so, and fails where nothing may be skipped. */
-function has(proxy: Proxy) {
-  const flag = proxy === NGINX ? '-v' : 'version'
-  if (spawnSync(findProgram(proxy.program), [flag]).status === 0) return true
-  const message = `SKIPPED: ${proxy.program} is not installed (Debian: ${proxy.package})`
-  assert.notEqual(process.env.HEARTH_REQUIRE_ALL, '1', message)
-  console.log(message)
-  return false
+/** Where its program is. */
+function find({ program, version, package: debian }: Proxy) {
+  return findProgram(program, version, debian)
 }
 
 function adapt(proxy: Proxy, site: Site) {
@@ -116,7 +112,7 @@ function adapt(proxy: Proxy, site: Site) {
 /** Starts the proxy with its file in a folder of its own; killed when the test is over. */
 async function startReverseProxy(t: TestContext, proxy: Proxy, site: Site) {
   const env = { ...process.env, HOME: site.folder, XDG_DATA_HOME: site.folder }
-  const child = spawn(findProgram(proxy.program), proxy.argv(adapt(proxy, site)), {
+  const child = spawn(find(proxy)!, proxy.argv(adapt(proxy, site)), {
     env: { ...env, XDG_CONFIG_HOME: site.folder },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -398,8 +394,8 @@ async function holds(t: TestContext, proxy: Proxy, site: Site) {
 }
 
 test('behind a proxy', async (t) => {
-  const proxies = [NGINX, CADDY].filter(has)
-  if (proxies.length === 0) return t.skip('SKIPPED: neither nginx nor caddy is installed')
+  const proxies = [NGINX, CADDY].filter(find)
+  if (proxies.length === 0) return t.skip('there is no proxy')
   const sites = await Promise.all(proxies.map((proxy) => startSite(t, proxy)))
   for (const [n, proxy] of proxies.entries()) {
     await t.test(proxy.program, (t) => holds(t, proxy, sites[n]!))

@@ -1,7 +1,7 @@
 /** What the documents tell people to type does what they say. */
 
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -11,6 +11,7 @@ import * as jose from 'jose'
 import { WebSocket } from 'ws'
 import { newcomer, newTicket, post, signIn, startServer } from './helpers.ts'
 import { freePort } from './process.ts'
+import { findProgram } from './programs.ts'
 
 const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8')
 const block = (language: string, name = 'protocol.md') =>
@@ -47,7 +48,7 @@ test('the client of docs/protocol.md takes part', async (t) => {
 })
 
 test('the commands of docs/protocol.md make a ticket', async (t) => {
-  if (spawnSync('curl', ['--version']).status !== 0) return t.skip('SKIPPED: there is no curl here')
+  if (!findProgram('curl')) return t.skip('there is no curl')
   const { url } = await startServer(t)
   const script = `${block('sh').replace('http://127.0.0.1:3000', url)}\necho "$ticket"`
   const { stdout } = await promisify(execFile)('sh', ['-c', script])

@@ -1,14 +1,12 @@
 /** A real NATS server, where the program `nats-server` is installed. */
 
-import assert from 'node:assert/strict'
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import process from 'node:process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import type { TestContext } from 'node:test'
 import { freePort, type Scope } from './process.ts'
+import { findProgram } from './programs.ts'
 
 /** Debian keeps it where only root looks. */
-const PROGRAM = existsSync('/usr/sbin/nats-server') ? '/usr/sbin/nats-server' : 'nats-server'
+const PROGRAM = 'nats-server'
 const START = /Server is ready/
 
 export interface NatsServer {
@@ -23,11 +21,8 @@ export interface NatsServer {
 
 /** Whether there is a server to be had; else says so, and fails where nothing may be skipped. */
 export function hasNats(t: TestContext): boolean {
-  if (spawnSync(PROGRAM, ['--version']).status === 0) return true
-  const message = `SKIPPED: ${PROGRAM} is not installed (Debian: apt-get install nats-server)`
-  assert.notEqual(process.env.HEARTH_REQUIRE_ALL, '1', message)
-  console.log(message)
-  t.skip(message)
+  if (findProgram(PROGRAM)) return true
+  t.skip(`there is no ${PROGRAM}`)
   return false
 }
 
@@ -42,7 +37,7 @@ export async function startNats(scope: Scope, options: string[] = []): Promise<N
   const start = (argv = options) =>
     new Promise<void>((resolve, reject) => {
       let text = ''
-      const started = spawn(PROGRAM, ['-a', '127.0.0.1', '-p', `${port}`, ...argv], {
+      const started = spawn(findProgram(PROGRAM)!, ['-a', '127.0.0.1', '-p', `${port}`, ...argv], {
         stdio: ['ignore', 'ignore', 'pipe'],
       })
       child = started

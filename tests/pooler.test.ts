@@ -1,7 +1,7 @@
 /** A transaction-mode PgBouncer between: everything but LISTEN works, as it needs no session. */
 
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { chownSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
@@ -16,13 +16,9 @@ import { nthUser, react, say, tell } from './log/drafts.ts'
 import { openDatabase, startPostgres } from './postgres.ts'
 import { unprivileged } from './postgres-files.ts'
 import { freePort } from './process.ts'
+import { findProgram } from './programs.ts'
 
 const PROGRAM = 'pgbouncer'
-/** Where Debian has it, which is not on everybody's PATH. */
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
-const isHere = spawnSync(PROGRAM, ['--version'], { env }).status === 0
-const mustBe = process.env.HEARTH_REQUIRE_ALL === '1'
-if (!isHere && !mustBe) console.log('SKIPPED: Hearth behind PgBouncer. Install pgbouncer.')
 
 /** With fewer connections to Postgres than clients have. @returns the port it listens on */
 async function startPooler(t: TestContext, postgres: number): Promise<number> {
@@ -44,8 +40,8 @@ async function startPooler(t: TestContext, postgres: number): Promise<number> {
   if (unprivileged.uid) chownSync(folder, unprivileged.uid, unprivileged.uid)
   const stdio = ['ignore', 'ignore', 'pipe'] as const
   // Our own folder may be one that the other user cannot enter.
-  const child = spawn(PROGRAM, [settings], {
-    ...{ ...unprivileged, cwd: folder, env, stdio: [...stdio] },
+  const child = spawn(findProgram(PROGRAM)!, [settings], {
+    ...{ ...unprivileged, cwd: folder, stdio: [...stdio] },
   })
   const end = new Promise((resolve) => child.on('close', resolve))
   t.after(async () => {
@@ -64,7 +60,8 @@ async function startPooler(t: TestContext, postgres: number): Promise<number> {
   return port
 }
 
-void test('behind a transaction-mode pooler', { skip: !isHere && !mustBe }, async (t) => {
+void test('behind a transaction-mode pooler', async (t) => {
+  if (!findProgram(PROGRAM)) return t.skip(`there is no ${PROGRAM}`)
   const server = await startPostgres(t)
   const port = await startPooler(t, server.port)
   const url = (await server.newDatabase()).replace(`:${server.port}/`, `:${port}/`)
