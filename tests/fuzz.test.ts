@@ -35,6 +35,8 @@ const FRAMES_OF_STREAM = 8
 /** Between two words of an honest client. ms */
 const THINK_MS = 20
 const TICKETS_AT_ONCE = 50
+/** They are good for 30 s, which a busy machine takes for so many. ms */
+const STALE_MS = 15_000
 
 /** So many that only what is not a rate is left. */
 const ENV = {
@@ -251,8 +253,12 @@ async function openHouse(scope: Scope) {
   const before = descriptors(server.pid)
   const lane = () => {
     let tickets: string[] = []
+    let takenAt = 0
     return async () => {
-      if (tickets.length === 0) tickets = await takeTickets(url, token, TICKETS_AT_ONCE)
+      if (tickets.length === 0 || performance.now() - takenAt > STALE_MS) {
+        takenAt = performance.now()
+        tickets = await takeTickets(url, token, TICKETS_AT_ONCE)
+      }
       return openWire({ after: () => {} }, url, tickets.pop()!)
     }
   }
