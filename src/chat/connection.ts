@@ -176,7 +176,7 @@ export class Connection implements Listener {
     const { frame, refusal } = protocol.parseFrame(data)
     if (refusal) return this.#refuseInvalid(refusal)
     if (this.#hub.isDraining) {
-      this.#hub.heardAt = performance.now()
+      this.#hub.lateFrames += 1
       return this.#refuse(frame, 'unavailable', 'the server restarts', this.#hub.limits.logRetryMs)
     }
     this.#dispatch(frame, size)

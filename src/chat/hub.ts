@@ -14,8 +14,9 @@ import type { Connection } from './connection.ts'
 import { Neighbours } from './neighbours.ts'
 import { Room } from './room.ts'
 
-/** At shutdown sockets are still read until none has brought a frame for this long, or for all. ms */
-const QUIET_MS = 10
+/** At shutdown sockets are still read: until none brings a frame in so many turns of 1 ms. */
+const QUIET_TURNS = 10
+/** But no longer than this. ms */
 const LAST_READS_MS = 1_000
 /** At shutdown, sockets told goodbye together, and the pause before the next of them. */
 const DRAIN_SOCKETS = 500
@@ -53,8 +54,8 @@ export class Hub {
   readonly limits: Limits
   /** No new work is taken: the process is about to end. */
   isDraining = false
-  /** When a frame last came, since then. Of the real clock. ms */
-  heardAt = -Infinity
+  /** Frames that came since then. */
+  lateFrames = 0
   readonly connections = new Set<Connection>()
   readonly #rooms = new Map<string, Room>()
   readonly #users = new Map<string, UserState>()
@@ -291,11 +292,13 @@ export class Hub {
 
   /** What lies in the sockets was received, and is answered as well. By real time, as reading is. */
   async #readTheRest() {
-    const begun = performance.now()
-    if (this.connections.size > 0) this.heardAt = begun
-    while (performance.now() - this.heardAt < QUIET_MS) {
-      if (performance.now() - begun > LAST_READS_MS) return
+    const end = performance.now() + LAST_READS_MS
+    let quiet = this.connections.size > 0 ? 0 : QUIET_TURNS
+    // Turns are counted, as a commit may hold up all of them for longer than this takes.
+    while (quiet < QUIET_TURNS && performance.now() < end) {
+      const before = this.lateFrames
       await new Promise((resolve) => setTimeout(resolve, 1))
+      quiet = this.lateFrames === before ? quiet + 1 : 0
     }
   }
 }
