@@ -21,11 +21,12 @@ const NO_CONTENT_POLICY =
   "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 export function createApp(services: Services): Hono<HearthEnv> {
-  const assets = loadAssets(isSecure(services))
+  const secure = isSecure(services)
+  const assets = loadAssets(secure)
   const app = new Hono<HearthEnv>()
 
   app.use(refusalsTo(services))
-  app.use(protectiveHeaders(isSecure(services)))
+  app.use(protectiveHeaders(secure))
   app.all('/ws', webSocketRoute(services))
   app.use(async (c, next) => {
     return isUpgrade(c) ? refuseUpgrade(c, 'not_found') : next()

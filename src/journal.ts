@@ -59,21 +59,14 @@ export function createJournal(logger: Logger, clock: Clock): Journal {
 
 /** Facts that are there, short, and without anything that could be a secret. */
 function clean(facts: Facts) {
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined)
   return Object.fromEntries(
-    Object.entries(facts).flatMap(([name, value]) => {
-      if (value === undefined) return []
-      const isText = typeof value === 'string'
-      return [
-        [
-          name,
-          isText
-            ? value
-                .slice(0, LONGEST * 2)
-                .replace(SECRET, '…')
-                .slice(0, LONGEST)
-            : value,
-        ],
-      ]
-    }),
+    known.map(([name, value]) => [name, typeof value === 'string' ? shorten(value) : value]),
   )
+}
+
+function shorten(text: string) {
+  // Cut before as well: what strangers send may be as long as the head of a request.
+  const plain = text.slice(0, LONGEST * 2).replace(SECRET, '…')
+  return plain.slice(0, LONGEST)
 }

@@ -54,11 +54,15 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
   }
 
   /** What stands in the way before the ticket is looked at, which then stays good. */
-  const obstacle = (c: Context<HearthEnv>, address: string): Refusal | null => {
+  const obstacle = (
+    c: Context<HearthEnv>,
+    address: string,
+    ticket: string | undefined,
+  ): Refusal | null => {
     if (!SHORT_TARGET.test(runtime.requestLine(c).target)) return ['not_found']
     const fault = handshakeFault(c)
     if (fault) return ['invalid', fault]
-    if (!offeredTicket(c)) return ['invalid', { detail: `offer ${PROTOCOL} and a ticket` }]
+    if (ticket === undefined) return ['invalid', { detail: `offer ${PROTOCOL} and a ticket` }]
     if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
       return ['forbidden', { detail: 'this origin is not allowed' }]
     }
@@ -88,13 +92,14 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
 
   return async (c) => {
     const address = addressOf(c, config)
-    const refusal = obstacle(c, address)
+    const ticket = offeredTicket(c)
+    const refusal = obstacle(c, address, ticket)
     if (refusal) return refuseUpgrade(c, ...refusal)
     const leaves = [places.take(NODE), places.take(address)]
     const leave = () => {
       for (const giveBack of leaves) giveBack()
     }
-    const identity = await identify(offeredTicket(c)!, address)
+    const identity = await identify(ticket!, address)
     if (Array.isArray(identity)) {
       leave()
       return refuseUpgrade(c, ...identity)
