@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
@@ -107,15 +107,22 @@ export function startProcess(
   }
 }
 
-/** A port that was free a moment ago. */
-export function freePort() {
-  return new Promise<number>((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
+/**
+ * Ports for programs that cannot be told to take any free one. They lie below those that systems
+ * give to `port 0` and to outgoing connections, so that nobody else gets one in between.
+ */
+const PORTS = { first: 10_000, last: 30_000 }
+let lastPort = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first))
+
+/** A port that is free, and that this process has not given out before. */
+export async function freePort(): Promise<number> {
+  lastPort = lastPort < PORTS.last ? lastPort + 1 : PORTS.first
+  const port = lastPort
+  const isFree = await new Promise<boolean>((resolve) => {
+    const server = createServer().on('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
+  return isFree ? port : freePort()
 }
 
 function deferred<T>() {
