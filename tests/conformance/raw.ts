@@ -13,6 +13,8 @@ export class RawSocket {
   readonly socket: Socket
   /** All that came, byte by byte. */
   text = ''
+  /** The end of it: to look through all again and again takes long when it is megabytes. */
+  tail = ''
   isClosed = false
   readonly #wakers = new Set<() => void>()
 
@@ -21,7 +23,9 @@ export class RawSocket {
     const { hostname, port } = new URL(url)
     this.socket = connect({ host: hostname, port: Number(port), allowHalfOpen })
     this.socket.on('data', (bytes) => {
-      this.text += bytes.toString('latin1')
+      const text = bytes.toString('latin1')
+      this.text += text
+      this.tail = `${this.tail}${text}`.slice(-1_000)
       const isClose = bytes.subarray(-4, -2).equals(CLOSE_FRAME)
       if (isClose && !ignoresClose) this.socket.end()
       this.#wake()
@@ -59,7 +63,7 @@ export class RawSocket {
       const left = end - performance.now()
       assert.ok(
         left > 0,
-        `closed: ${this.isClosed}; came: ${JSON.stringify(this.text.slice(-500))}`,
+        `closed: ${this.isClosed}; came: ${JSON.stringify(this.tail)}`,
       )
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left)

@@ -113,7 +113,7 @@ test('who reads too slowly is closed 4008, disturbs nobody, and loses nothing', 
 
   raw.socket.resume()
   // On Node the connection may be over before, as who does not answer a close is cut after 2 s.
-  await raw.until(() => raw.isClosed || raw.text.endsWith(CLOSE_4008))
+  await raw.until(() => raw.isClosed || raw.tail.endsWith(CLOSE_4008))
   const seqs = [...raw.text.matchAll(/"seq":(\d+)/g)].map(([, seq]) => Number(seq))
   const last = seqs.at(-1) ?? 0
   assert.ok(last > before && last < count)
@@ -147,7 +147,7 @@ test('typing and presence are left out long before', async (t) => {
   assert.equal(rip.queued, before)
   await ann.say('lobby', 'the last word')
   raw.socket.resume()
-  await raw.until(() => raw.text.includes('the last word'))
+  await raw.until(() => raw.tail.includes('the last word'))
   // Not `doesNotMatch`, which would print megabytes.
   assert.equal(/"type":"typing"|"Bob"/.exec(raw.text)?.[0], undefined)
 })
