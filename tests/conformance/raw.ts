@@ -61,10 +61,7 @@ export class RawSocket {
     const end = performance.now() + PATIENCE_MS
     while (!condition()) {
       const left = end - performance.now()
-      assert.ok(
-        left > 0,
-        `closed: ${this.isClosed}; came: ${JSON.stringify(this.tail)}`,
-      )
+      assert.ok(left > 0, `closed: ${this.isClosed}; came: ${JSON.stringify(this.tail)}`)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left)
         this.#wakers.add(() => {
