@@ -5,6 +5,7 @@
 
 import * as v from 'valibot'
 import { ClientFrame } from './protocol.js'
+import { attempt } from './settings.js'
 
 /** @typedef {Extract<ClientFrame, { id: string }>} Sendable */
 /** @typedef {{ frame: Sendable, at: number, strikes: number, failed?: string }} Parcel */
@@ -177,18 +178,6 @@ function readParcel(text) {
   const value = attempt(() => JSON.parse(text ?? ''))
   const { success, output } = v.safeParse(Stored, value)
   return success && 'id' in output.frame ? [{ ...output, frame: output.frame }] : []
-}
-
-/**
- * A full or forbidden storage must not stop the conversation.
- * @template T @param {() => T} run
- */
-function attempt(run) {
-  try {
-    return run()
-  } catch {
-    return undefined
-  }
 }
 
 /** A random lower-case UUID. `crypto.randomUUID` is missing on `http://` LAN addresses. */
