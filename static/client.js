@@ -13,6 +13,7 @@ import { Room } from './room.js'
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
 /**
+ * @typedef {Omit<import('./outbox.js').Say, 'id'> | Omit<import('./outbox.js').Edit, 'id'>} Unsent
  * @typedef {object} ClientOptions
  * @property {import('./protocol.js').User} user  who is signed in
  * @property {import('./api.js').Api} api
@@ -33,6 +34,7 @@ export class Client {
   rooms = new Map()
   /** The room that is looked at: joined first, and with its newest page. */
   current = ''
+  #isListKnown = false
   #api
   #clock
   #onChange
@@ -107,14 +109,36 @@ export class Client {
 
   /**
    * Writes a message: it is kept until the log has it.
-   * @param {string} room @param {string} text @param {number} [replyTo]
+   * @param {string} room @param {string} text
+   * @param {{ replyTo?: number | undefined, mentions?: string[] | undefined }} [options]
    * @returns {string | undefined} what is wrong with the text, and nothing was written
    */
-  say(room, text, replyTo) {
+  say(room, text, { replyTo, mentions = [] } = {}) {
+    const reply = replyTo === undefined ? {} : { replyTo }
+    const named = mentions.length === 0 ? {} : { mentions }
+    return this.#write(text, (body) => ({ type: 'say', room, body, ...reply, ...named }))
+  }
+
+  /** As `say`. @param {string} room @param {number} target @param {string} text */
+  edit(room, target, text) {
+    return this.#write(text, (body) => ({ type: 'edit', room, target, body }))
+  }
+
+  /** @param {string} room @param {number} target */
+  delete(room, target) {
+    this.outbox.add({ type: 'delete', room, target, id: newId() })
+  }
+
+  /** @param {string} room @param {number} target @param {string} emoji @param {boolean} on */
+  react(room, target, emoji, on) {
+    this.outbox.add({ type: 'react', room, target, emoji, on, id: newId() })
+  }
+
+  /** @param {string} text @param {(body: string) => Unsent} frameOf */
+  #write(text, frameOf) {
     const body = v.safeParse(Body, text)
     if (!body.success) return explain(body.issues)
-    const reply = replyTo === undefined ? {} : { replyTo }
-    this.outbox.add({ type: 'say', room, id: newId(), body: body.output, ...reply })
+    this.outbox.add({ ...frameOf(body.output), id: newId() })
     return undefined
   }
 
@@ -128,6 +152,7 @@ export class Client {
       send: (frame) => this.connection.send(frame),
       onChange: () => this.#onChange(),
     })
+    room.isReadKnown = this.#isListKnown
     this.rooms.set(name, room)
     return room
   }
@@ -142,6 +167,9 @@ export class Client {
     if (this.current) this.#room(this.current).join()
     const { value: summaries = [] } = await this.#api.rooms()
     for (const summary of summaries) this.#room(summary.room).summary(summary)
+    // Of a room that is not among them nothing was read.
+    this.#isListKnown = true
+    for (const room of this.rooms.values()) room.isReadKnown = true
     const others = [...this.rooms.values()].filter(
       (room) => !room.live && !room.refused && !room.shut,
     )

@@ -1,37 +1,124 @@
-/** The place where one writes. */
+/** The place where one writes: a message, an answer, or a better wording of what was said. */
 
 import { find } from './dom.js'
+import { setLine } from './sidebar.js'
 
+/** @typedef {import('./timeline.js').Item} Item */
+/** @typedef {{ kind: 'reply' | 'edit', item: Item, text?: string }} Mode  text: an edit set aside */
 /**
- * @param {object} options
- * @param {(text: string) => string | undefined} options.send  answers what is wrong with the text
- * @param {() => void} options.onTyping
+ * @typedef {object} ComposerOptions
+ * @property {(text: string, mode: Mode | undefined) => string | undefined} send  answers what is
+ *   wrong with the text
+ * @property {() => void} onTyping
+ * @property {() => Item | undefined} lastOwn  what the arrow up would mend
+ * @property {() => void} onEscape  and there was nothing to cancel
+ * @property {(room: string) => string} draftOf
+ * @property {(room: string, text: string) => void} keepDraft
  */
-export function createComposer({ send, onTyping }) {
+
+/** @param {ComposerOptions} options */
+export function createComposer({ send, onTyping, lastOwn, onEscape, draftOf, keepDraft }) {
   const form = find('composer', HTMLFormElement)
   const text = find('text', HTMLTextAreaElement)
   const problem = find('text-problem', HTMLElement)
+  const banner = find('mode', HTMLElement)
+  /** By room. @type {Map<string, Mode>} */
+  const modes = new Map()
+  const at = { room: '' }
+
+  /** @param {Mode | undefined} mode */
+  function become(mode) {
+    if (mode) modes.set(at.room, mode)
+    else modes.delete(at.room)
+    text.value = mode?.kind === 'edit' ? (mode.text ?? mode.item.body ?? '') : draftOf(at.room)
+    showMode()
+    fit(text)
+  }
+
+  function showMode() {
+    const mode = modes.get(at.room)
+    banner.hidden = mode === undefined
+    problem.textContent = ''
+    if (!mode) return
+    const line = mode.kind === 'edit' ? ['Changing your message'] : ['Answering ', mode.item.author]
+    setLine(find('mode-text', HTMLElement), line)
+  }
+
+  /** @param {Mode['kind']} kind @param {Item} item */
+  function begin(kind, item) {
+    become({ kind, item })
+    text.focus()
+    text.setSelectionRange(text.value.length, text.value.length)
+  }
+
+  /** @returns {boolean} false when there is nothing to cancel */
+  function cancel() {
+    const isOn = modes.has(at.room)
+    if (isOn) become(undefined)
+    return isOn
+  }
+
+  /** What is written stays, for when one comes back. */
+  function keep() {
+    const mode = modes.get(at.room)
+    if (mode?.kind === 'edit') mode.text = text.value
+    else if (at.room !== '') keepDraft(at.room, text.value)
+  }
 
   form.onsubmit = (event) => {
     event.preventDefault()
     text.focus()
-    if (text.value.trim() === '') return
-    const fault = send(text.value.trim())
+    const mode = modes.get(at.room)
+    const wanted = text.value.trim()
+    if (wanted === '') return
+    const isNew = mode?.kind !== 'edit' || wanted !== mode.item.body
+    const fault = isNew ? send(wanted, mode) : undefined
     problem.textContent = fault ?? ''
-    if (fault === undefined) text.value = ''
-    fit(text)
+    if (fault !== undefined) return
+    if (mode?.kind !== 'edit') keepDraft(at.room, '')
+    become(undefined)
   }
   text.oninput = () => {
     problem.textContent = ''
     fit(text)
+    keep()
     if (text.value.trim() !== '') onTyping()
   }
   text.onkeydown = (event) => {
     // 229: Safari ends a composition before the Enter that ended it arrives.
-    const isComposing = event.isComposing || event.keyCode === 229
-    if (event.key !== 'Enter' || event.shiftKey || isComposing) return
+    if (event.isComposing || event.keyCode === 229) return
+    if (event.key === 'Escape') return cancel() ? undefined : onEscape()
+    const last = event.key === 'ArrowUp' && text.value === '' ? lastOwn() : undefined
+    const isSend = event.key === 'Enter' && !event.shiftKey
+    if (!isSend && !last) return
     event.preventDefault()
-    form.requestSubmit()
+    if (last) begin('edit', last)
+    else form.requestSubmit()
+  }
+  find('cancel', HTMLButtonElement).onclick = () => {
+    cancel()
+    text.focus()
+  }
+
+  return {
+    /** Another room, with what was begun there. @param {string} room */
+    open(room) {
+      if (room === at.room) return
+      keep()
+      at.room = room
+      become(modes.get(room))
+    },
+    /** Nothing stays of who wrote here. */
+    close() {
+      modes.clear()
+      at.room = text.value = ''
+      showMode()
+    },
+    /** @param {Item} item */
+    reply: (item) => begin('reply', item),
+    /** @param {Item} item */
+    edit: (item) => begin('edit', item),
+    focus: () => text.focus(),
   }
 }
 

@@ -33,3 +33,21 @@ export function arrange(list, nodes) {
     if (list.children[i] !== node) list.insertBefore(node, list.children[i] ?? null)
   })
 }
+
+/**
+ * Gives an element other children; who has the focus in it keeps it: the very element where it
+ * stays, else the one with the same `data-key`, else the whole.
+ * @param {HTMLElement} node @param {(Node | string)[]} children
+ */
+export function refill(node, children) {
+  const active = document.activeElement
+  const hadFocus = active instanceof HTMLElement && active !== node && node.contains(active)
+  const own = [...node.children].filter((child) => child.hasAttribute('data-stays'))
+  node.replaceChildren(...children, ...own)
+  if (!hadFocus || document.activeElement === active) return
+  const same = [...node.querySelectorAll('[data-key]')].find(
+    (one) => one instanceof HTMLElement && one.dataset.key === active.dataset.key,
+  )
+  const next = active.isConnected ? active : same instanceof HTMLElement ? same : node
+  next.focus({ preventScroll: true })
+}

@@ -1,11 +1,14 @@
 /** Where the page starts: who is signed in, which room the address names, what is drawn when. */
 
 import * as v from 'valibot'
+import { createActions } from './actions.js'
 import { createApi } from './api.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
 import { find } from './dom.js'
+import { createMemoryStore } from './outbox.js'
 import { CLOSE, Room } from './protocol.js'
+import { Settings } from './settings.js'
 import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
 import { createSignIn } from './sign-in.js'
 import { Talk } from './talk.js'
@@ -18,22 +21,62 @@ const LOBBY = 'lobby'
 const ASK_AGAIN_MS = 3_000
 const KEPT = 'What you write is kept, and sent when the connection is back.'
 
-/** @type {{ client?: Client, isDrawDue?: boolean, wasOpen?: boolean }} */
+/** A word in passing stands so long. */
+const WORD_MS = 4_000
+
+/**
+ * @type {{ client?: Client, settings?: Settings, isDrawDue?: boolean, wasOpen?: boolean,
+ *   word?: string }}
+ */
 const page = {}
 const api = createApi()
 const signIn = createSignIn(api, enter)
 const text = find('text', HTMLTextAreaElement)
 const notice = find('notice', HTMLElement)
 const news = find('news', HTMLElement)
-const talk = new Talk({
-  onMove: draw,
-  retry: (id) => {
-    page.client?.outbox.retry(id)
-    text.focus()
+const talk = new Talk(
+  {
+    retry: (id) => {
+      page.client?.outbox.retry(id)
+      text.focus()
+    },
+    discard: (id) => {
+      page.client?.outbox.remove(id)
+      text.focus()
+    },
+    linkTo: (seq) => addressOf(page.client?.current ?? LOBBY, seq),
+    react,
+    namesOf,
   },
-  discard: (id) => {
-    page.client?.outbox.remove(id)
-    text.focus()
+  draw,
+)
+const composer = createComposer({
+  send(text, mode) {
+    const { client } = page
+    if (!client) return undefined
+    const fault = write(client, text, mode)
+    if (fault === undefined && mode?.kind !== 'edit') {
+      talk.eraseLine()
+      talk.toEnd()
+    }
+    return fault && `This cannot be sent: ${fault}.`
+  },
+  onTyping: () => room()?.sendTyping(),
+  lastOwn: () => talk.findLast(({ item, isOwn }) => isOwn && item?.body !== undefined)?.item,
+  onEscape: () => talk.toEnd(),
+  draftOf: (room) => page.settings?.get('draft', room) ?? '',
+  keepDraft: (room, text) => page.settings?.set('draft', text, room),
+})
+const actions = createActions({
+  rowOf: (node) => talk.rowOf(node),
+  moderates: () => room()?.isOwner === true,
+  deeds: {
+    reply: composer.reply,
+    edit: composer.edit,
+    remove: ({ seq }) => page.client?.delete(page.client.current, seq),
+    react,
+    copyLink: ({ seq }) => void copyLink(seq),
+    leave: composer.focus,
   },
 })
 
@@ -57,11 +100,13 @@ async function start() {
 /** @param {import('./api.js').Session} session */
 function enter({ user }) {
   if (page.client) return
+  const storage = hasStorage() ? localStorage : createMemoryStore()
+  page.settings = new Settings(user.id, storage)
   page.client = new Client({
     user,
     api,
     url: `${location.origin.replace(/^http/, 'ws')}/ws`,
-    ...(hasStorage() && { storage: localStorage }),
+    storage,
     onChange: draw,
     onState,
   })
@@ -69,7 +114,8 @@ function enter({ user }) {
   const isComingIn = signIn.hide()
   show('chat')
   if (isComingIn) text.focus()
-  go(roomInAddress(), { replace: true })
+  const { name, seq } = readAddress()
+  go(name, { seq, replace: true })
   page.client.start()
 }
 
@@ -96,7 +142,10 @@ function turnOut(message) {
 function leaveChat() {
   page.client?.stop()
   page.client = undefined
+  page.settings = undefined
+  actions.hide()
   talk.clear()
+  composer.close()
   renderRooms([], '')
   renderPeople({ members: [], count: 0, live: false }, '')
   page.wasOpen = false
@@ -126,13 +175,14 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   const room = rooms.get(current)
   if (!room) return go(LOBBY, { replace: true })
   if (room.shut && turnBack(rooms, room.name, room.shut)) return
-  const [status, hint] = describe(connection.state)
+  const [status, hint] = describe(connection.state, room)
   setText(find('room-title', HTMLElement), room.name)
-  setText(find('status', HTMLElement), status)
+  setText(find('status', HTMLElement), status || (page.word ?? ''))
   setLine(find('typing', HTMLElement), hint ? [hint] : typingLine(room.typing))
   find('composer', HTMLElement).hidden = room.shut !== undefined
+  composer.open(room.name)
   talk.render(room, outbox.of(room.name), user)
-  if (talk.isAtEnd && document.visibilityState === 'visible') room.markRead()
+  if (talk.hasSeenAll && document.visibilityState === 'visible') room.markRead()
   renderRooms(rooms.values(), room.name)
   renderPeople(room, user.id)
   find('leave', HTMLElement).hidden = rooms.size === 1
@@ -154,28 +204,86 @@ function turnBack(rooms, name, why) {
   return true
 }
 
-/** @param {State} state  @returns {[status: string, hint: string]} */
-function describe(state) {
-  if (state === 'open') return ['', '']
+/**
+ * @param {State} state @param {import('./room.js').Room} room
+ * @returns {[status: string, hint: string]}
+ */
+function describe(state, { live, timeline, refused, shut }) {
+  const isBehind = !live && timeline.epoch !== undefined && !refused && !shut
+  if (state === 'open') return [isBehind ? 'Catching up…' : '', '']
   if (state === 'stopped')
     return ['Disconnected', 'The server closed the door. Reload to try again.']
   if (!navigator.onLine) return ['Offline', KEPT]
   return page.wasOpen ? ['Reconnecting…', KEPT] : ['Connecting…', '']
 }
 
-/** @param {string} name @param {{ replace?: boolean }} [how] */
-function go(name, { replace = false } = {}) {
-  const address = `/r/${name}`
+/** @param {string} name @param {{ seq?: number | undefined, replace?: boolean }} [how] */
+function go(name, { seq, replace = false } = {}) {
+  const address = addressOf(name, seq)
   if (replace) history.replaceState(null, '', address)
   else if (location.pathname !== address) history.pushState(null, '', address)
   setText(news, '')
-  page.client?.open(name)
   closeDrawers()
+  const room = page.client?.open(name)
+  if (room && seq !== undefined) talk.goTo(room, seq)
 }
 
-function roomInAddress() {
-  const name = /^\/r\/([^/]+)$/.exec(location.pathname)?.[1]
-  return v.is(Room, name) ? name : LOBBY
+/** @param {string} name  of a room @param {number} [seq]  of a message in it */
+const addressOf = (name, seq) => (seq === undefined ? `/r/${name}` : `/r/${name}/${seq}`)
+
+/** @returns {{ name: string, seq?: number | undefined }} */
+function readAddress(path = location.pathname) {
+  const [, name, seq] = /^\/r\/([^/]+)(?:\/(\d{1,15}))?$/.exec(path) ?? []
+  return v.is(Room, name) ? { name, seq: seq ? Number(seq) : undefined } : { name: LOBBY }
+}
+
+/** The room that is looked at. */
+function room() {
+  return page.client?.rooms.get(page.client.current)
+}
+
+/**
+ * @param {Client} client @param {string} text @param {import('./composer.js').Mode | undefined} mode
+ * @returns {string | undefined} what is wrong with the text
+ */
+function write(client, text, mode) {
+  const { kind, item } = mode ?? {}
+  if (kind === 'edit' && item) return client.edit(client.current, item.seq, text)
+  return client.say(client.current, text, { replyTo: item?.seq })
+}
+
+/** @param {{ seq?: number | undefined }} message @param {string} emoji @param {boolean} on */
+function react({ seq }, emoji, on) {
+  if (seq !== undefined) page.client?.react(page.client.current, seq, emoji, on)
+}
+
+/**
+ * @param {string[]} ids @param {number} count  of people, who may be more than the ids
+ * @returns {string}
+ */
+function namesOf(ids, count) {
+  const me = page.client?.user.id
+  const names = ids.map((id) => (id === me ? 'you' : talk.people.get(id)))
+  const known = names.filter((name) => name !== undefined)
+  const rest = count - known.length
+  return [...known, ...(rest > 0 ? [`${rest} more`] : [])].join(', ')
+}
+
+/** @param {number} seq  of a message in this room */
+async function copyLink(seq) {
+  const address = location.origin + addressOf(page.client?.current ?? LOBBY, seq)
+  await navigator.clipboard.writeText(address)
+  speak('Link copied.')
+}
+
+/** Says a word in passing. @param {string} word */
+function speak(word) {
+  page.word = word
+  draw()
+  setTimeout(() => {
+    if (page.word === word) page.word = undefined
+    draw()
+  }, WORD_MS)
 }
 
 function hasStorage() {
@@ -190,20 +298,12 @@ function closeDrawers() {
   for (const id of ['rooms', 'people']) find(id, HTMLElement).hidePopover()
 }
 
-createComposer({
-  send(text) {
-    const fault = page.client?.say(page.client.current, text)
-    if (fault === undefined) talk.toEnd()
-    return fault && `This cannot be sent: ${fault}.`
-  },
-  onTyping: () => page.client?.rooms.get(page.client.current)?.sendTyping(),
-})
-
 document.addEventListener('click', (event) => {
   const link = event.target instanceof Element && event.target.closest('a[href^="/r/"]')
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return
   event.preventDefault()
-  go(link.getAttribute('href')?.slice('/r/'.length) ?? LOBBY)
+  const { name, seq } = readAddress(link.getAttribute('href') ?? '')
+  go(name, { seq })
 })
 
 find('enter', HTMLFormElement).onsubmit = (event) => {
@@ -250,10 +350,14 @@ copy.onclick = async () => {
 
 const wake = () => {
   if (document.visibilityState === 'visible') page.client?.wake()
+  else talk.drawLine()
   draw()
 }
 document.addEventListener('visibilitychange', wake)
 window.addEventListener('online', wake)
 window.addEventListener('offline', draw)
-window.addEventListener('popstate', () => page.client?.open(roomInAddress()))
+window.addEventListener('popstate', () => {
+  const { name, seq } = readAddress()
+  go(name, { seq, replace: true })
+})
 window.addEventListener('storage', () => page.client?.outbox.reload())

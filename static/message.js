@@ -1,37 +1,38 @@
 /** One message as a row of the list. */
 
-import { el } from './dom.js'
+import { el, refill } from './dom.js'
 import { fullTimeOf, initialOf, plural, splitLinks, timeOf, tintOf } from './text.js'
 
 /** @typedef {import('./timeline.js').Item} Item */
 /** @typedef {import('./outbox.js').Parcel} Parcel */
+/** @typedef {import('./rows.js').Row} Row */
 /**
- * @typedef {object} Row
- * @property {Pick<Item, 'id' | 'author' | 'at'> & Partial<Item>} message
- * @property {Parcel} [parcel]  it is still in the outbox
- * @property {Item} [quoted]  what it answers, when that is loaded
- * @property {boolean} isFirst  of a run by one author: it shows name and time
- * @property {boolean} isOwn
+ * @typedef {object} Actions  what a row can ask for
+ * @property {(id: string) => void} retry
+ * @property {(id: string) => void} discard
+ * @property {(seq: number) => string} linkTo  the address of a message
+ * @property {(message: Row['message'], emoji: string, on: boolean) => void} react
+ * @property {(ids: string[], count: number) => string} namesOf  people, for a person to read
  */
 
 const TINTS = 4
 const QUOTE_LENGTH = 120
 
-/**
- * @param {Row} row
- * @param {{ retry: (id: string) => void, discard: (id: string) => void }} actions
- */
-export function renderRow(row, actions) {
-  const { message, parcel } = row
-  const { author, at } = message
-  const time = el('time', { dateTime: at, title: fullTimeOf(at) }, timeOf(at))
-  const by = el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', time)
-  const node = el('li', { className: classesOf(row) }, by)
-  if (row.isFirst) node.prepend(renderDisc(author))
-  if (row.quoted) node.append(renderQuote(row.quoted))
-  node.append(renderBody(message))
-  if (message.reactions?.length) node.append(renderReactions(message.reactions))
-  if (parcel?.failed) node.append(renderFailure(parcel, actions))
+/** @param {Row} row @param {Actions} actions @param {HTMLElement} [node]  that of the row before it changed */
+export function renderRow(row, actions, node = el('li', { tabIndex: -1 })) {
+  const { message, parcels } = row
+  /** @type {HTMLElement[]} */
+  const parts = [renderBy(row, actions)]
+  if (row.isFirst) parts.unshift(renderDisc(message.author))
+  if (row.quoted && message.replyTo) {
+    parts.push(renderQuote(row.quoted, actions.linkTo(message.replyTo)))
+  }
+  parts.push(renderBody(message))
+  if (message.reactions?.length) parts.push(renderReactions(row, actions))
+  const failed = parcels.filter((parcel) => parcel.failed !== undefined)
+  for (const parcel of failed) parts.push(renderFailure(parcel, actions))
+  node.className = classesOf(row)
+  refill(node, parts)
   return node
 }
 
@@ -42,10 +43,19 @@ export function renderDisc({ id, name }) {
 }
 
 /** @param {Row} row */
-function classesOf({ isFirst, isOwn, parcel, message }) {
-  const state = parcel && (parcel.failed ? 'failed' : 'pending')
+function classesOf({ isFirst, isOwn, isTarget, parcels, message }) {
+  const isFailed = parcels.some(({ failed }) => failed !== undefined)
+  const state = isFailed ? 'failed' : parcels.length > 0 && 'pending'
   const classes = ['message', isFirst && 'first', isOwn && 'own', state]
-  return [...classes, message.deleted && 'deleted'].filter(Boolean).join(' ')
+  const rest = [message.deleted && 'deleted', isTarget && 'target']
+  return [...classes, ...rest].filter(Boolean).join(' ')
+}
+
+/** Who and when; the time is the message's address. @param {Row} row @param {Actions} actions */
+function renderBy({ message: { author, at, seq } }, { linkTo }) {
+  const time = el('time', { dateTime: at, title: fullTimeOf(at) }, timeOf(at))
+  const link = seq === undefined ? time : el('a', { href: linkTo(seq), tabIndex: -1 }, time)
+  return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', link)
 }
 
 /** @param {Row['message']} message */
@@ -69,25 +79,40 @@ function renderText(body) {
   })
 }
 
-/** @param {Item} item */
-function renderQuote({ author, body = 'deleted message' }) {
+/** What it answers, which is one step away. @param {Item | 'missing'} quoted @param {string} href */
+function renderQuote(quoted, href) {
+  if (quoted === 'missing') return el('blockquote', {}, el('a', { href }, 'An earlier message'))
+  const { author, body = 'deleted message' } = quoted
   const line = [...body.replaceAll('\n', ' ')].slice(0, QUOTE_LENGTH).join('')
   const text = el('span', { dir: 'auto' }, line)
-  return el('blockquote', {}, el('bdi', {}, author.name), ' ', text)
+  return el('blockquote', {}, el('a', { href }, el('bdi', {}, author.name), ' ', text))
 }
 
-/** @param {Item['reactions']} reactions */
-function renderReactions(reactions) {
-  const chips = reactions.map(({ emoji, count }) => {
-    const people = el('span', { className: 'sr' }, plural(count, 'person', 'people'))
-    return el('li', {}, emoji, ' ', el('span', { ariaHidden: 'true' }, String(count)), people)
+/** @param {Row} row @param {Actions} actions */
+function renderReactions({ message, me }, { react, namesOf }) {
+  const chips = (message.reactions ?? []).map(({ emoji, count, users }) => {
+    const isOn = users.includes(me)
+    const names = namesOf(users, count)
+    const chip = el(
+      'button',
+      { type: 'button', ariaPressed: String(isOn), title: names },
+      emoji,
+      ' ',
+      el('span', { ariaHidden: 'true' }, String(count)),
+      el('span', { className: 'sr' }, `${plural(count, 'person', 'people')}: ${names}`),
+    )
+    chip.dataset.key = emoji
+    if (message.seq === undefined) chip.disabled = true
+    else chip.onclick = () => react(message, emoji, !isOn)
+    return el('li', {}, chip)
   })
   return el('ul', { className: 'reactions', ariaLabel: 'Reactions' }, ...chips)
 }
 
-/** @param {Parcel} parcel @param {Parameters<typeof renderRow>[1]} actions */
-function renderFailure({ frame: { id }, failed }, { retry, discard }) {
+/** @param {Parcel} parcel @param {Actions} actions */
+function renderFailure({ frame: { id, type }, failed }, { retry, discard }) {
   const again = el('button', { type: 'button', onclick: () => retry(id) }, 'Try again')
   const drop = el('button', { type: 'button', onclick: () => discard(id) }, 'Discard')
-  return el('p', { className: 'problem' }, `Not sent: ${failed} `, again, ' ', drop)
+  const what = { say: 'Not sent', edit: 'Not changed', delete: 'Not deleted', react: 'Not sent' }
+  return el('p', { className: 'problem' }, `${what[type]}: ${failed} `, again, ' ', drop)
 }

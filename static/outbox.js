@@ -8,6 +8,8 @@ import { ClientFrame } from './protocol.js'
 import { attempt } from './settings.js'
 
 /** @typedef {Extract<ClientFrame, { id: string }>} Sendable */
+/** @typedef {Extract<ClientFrame, { type: 'say' }>} Say */
+/** @typedef {Extract<ClientFrame, { type: 'edit' }>} Edit */
 /** @typedef {{ frame: Sendable, at: number, strikes: number, failed?: string }} Parcel */
 /** @typedef {Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>} Store */
 /**

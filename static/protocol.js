@@ -77,7 +77,7 @@ export const Id = v.pipe(
   v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'a lower-case UUID'),
 )
 const Time = v.pipe(v.string(), v.isoTimestamp())
-const Emoji = v.pipe(v.string(), v.maxLength(64), v.regex(ONE_EMOJI, 'one emoji'))
+export const Emoji = v.pipe(v.string(), v.maxLength(64), v.regex(ONE_EMOJI, 'one emoji'))
 const Token = v.pipe(v.string(), v.regex(/^[\w-]{16,128}$/, 'base64url'))
 
 /** A room's name; also a path segment, a bus subject and a file name, so it is kept plain. */
@@ -259,6 +259,7 @@ const HistoryPage = v.object({
   head: Seq,
   messages: v.array(Message),
   more: v.boolean(),
+  before: v.optional(Seq),
 })
 const Presence = v.object({
   type: v.literal('presence'),

@@ -1,5 +1,6 @@
 /** One room as this client has it: joining, gaps, who is here, who types, what is read. No DOM. */
 
+import { PAGE_LENGTH } from './protocol.js'
 import { Timeline } from './timeline.js'
 
 /** @typedef {import('./protocol.js').User} User */
@@ -22,6 +23,8 @@ const REPAIR_MS = 500
 const REPAIRS = 3
 const REFUSAL_RETRY_MS = 1_000
 const READ_MS = 2_000
+/** Of the page around a message that is looked for, so many seqs are after it. */
+const AROUND = 25
 const TYPING_EVERY_MS = 3_000
 const TYPING_SHOWN_MS = 6_000
 /** What is `forbidden` of these is the room, not the frame. */
@@ -41,15 +44,21 @@ export class Room {
   /** Everybody here; undefined when they are too many to list. @type {User[] | undefined} */
   members
   isPrivate = false
+  /** It is this user's own private room. */
+  isOwner = false
   /** Read up to here, on whichever device. */
   read = 0
+  /** Whether the server has said what was read. */
+  isReadKnown = false
+  /** The message that is looked at; undefined: the newest. @type {number | undefined} */
+  place
   /** What the server counted last. */
   #base = { head: 0, read: 0, unread: 0 }
   #readSent = 0
   #readAt = -Infinity
   #typingAt = -Infinity
   #joinAt = -Infinity
-  #olderAt = -Infinity
+  #pageAt = -Infinity
   #membersAt = -Infinity
   #repairs = { position: -1, count: 0 }
   #joinsSoon = false
@@ -81,7 +90,13 @@ export class Room {
 
   /** Whether an older page is on its way. */
   get isLoading() {
-    return this.#options.clock.now() - this.#olderAt < ANSWER_MS
+    return this.#options.clock.now() - this.#pageAt < ANSWER_MS
+  }
+
+  /** The messages around what is looked at. */
+  get stretch() {
+    const { place, timeline } = this
+    return (place !== undefined && timeline.stretchAt(place)) || timeline.newest
   }
 
   /**
@@ -101,12 +116,13 @@ export class Room {
   /** The socket is gone; the next one joins again. */
   disconnected() {
     this.live = false
-    this.#joinAt = this.#olderAt = -Infinity
+    this.#joinAt = this.#pageAt = -Infinity
     this.#typing.clear()
   }
 
   /** @param {import('./api.js').RoomSummary} summary */
   summary({ head, read, unread, private: isPrivate }) {
+    this.isReadKnown = true
     this.#base = { head, read, unread }
     this.isPrivate = isPrivate
     this.read = Math.max(this.read, read)
@@ -124,7 +140,7 @@ export class Room {
     this.isPrivate = event.private
     if (event.reset || timeline.epoch === undefined) {
       timeline.reset(event.epoch, event.from - 1)
-      this.#olderAt = this.#options.clock.now()
+      this.#pageAt = this.#options.clock.now()
     }
     this.#sendRead()
   }
@@ -146,7 +162,7 @@ export class Room {
 
   /** @param {Event<'history'>} page */
   page(page) {
-    this.#olderAt = -Infinity
+    this.#pageAt = -Infinity
     this.timeline.addPage(page)
   }
 
@@ -204,18 +220,35 @@ export class Room {
     else this.refused = message
   }
 
-  /** Asks for the page before the oldest message, unless one is on its way. */
+  /** Looks at a message, held or not; without one, at the newest. @param {number} [seq] */
+  look(seq) {
+    this.place = seq
+    this.seek()
+  }
+
+  /** Asks for the messages around the place that is looked at, if they are not held. */
+  seek() {
+    const { place, timeline } = this
+    if (place === undefined || timeline.epoch === undefined || timeline.stretchAt(place)) return
+    if (place > timeline.position) this.place = undefined
+    else this.#ask(place + AROUND)
+  }
+
+  /** Asks for the page before the oldest message of the stretch. */
   older() {
-    if (!this.live || this.isLoading || !this.timeline.more) return
-    this.timeline.expectPage()
-    const before = this.timeline.oldest
-    const isSent = this.#options.send({ type: 'history', room: this.name, before })
-    if (isSent) this.#olderAt = this.#options.clock.now()
+    if (this.stretch.start > 0) this.#ask(this.stretch.start)
+  }
+
+  /** Asks for the page after the last message of the stretch, towards the newest. */
+  newer() {
+    const { end } = this.stretch
+    const next = this.timeline.after(this.stretch)
+    if (next) this.#ask(Math.min(next.start, end + PAGE_LENGTH), PAGE_LENGTH)
   }
 
   /** All that is held has been seen. */
   markRead() {
-    if (!this.live || this.timeline.position <= this.read) return
+    if (!this.live || !this.isReadKnown || this.timeline.position <= this.read) return
     this.read = this.timeline.position
     this.#sendRead()
   }
@@ -228,8 +261,22 @@ export class Room {
     send({ type: 'typing', room: this.name })
   }
 
+  /** Asks for one message, for its own sake. @param {number} seq */
+  peek(seq) {
+    this.#ask(seq + 1, 1)
+  }
+
+  /** Unless a page is on its way. @param {number} before @param {number} [limit] */
+  #ask(before, limit) {
+    if (!this.live || this.isLoading) return
+    this.timeline.expectPage()
+    const size = limit ? { limit } : {}
+    const isSent = this.#options.send({ type: 'history', room: this.name, before, ...size })
+    if (isSent) this.#pageAt = this.#options.clock.now()
+  }
+
   #retryPage() {
-    this.#olderAt = -Infinity
+    this.#pageAt = -Infinity
     this.#options.onChange()
   }
 

@@ -2,96 +2,257 @@
 
 import { arrange, el, find } from './dom.js'
 import { renderRow } from './message.js'
-import { dayOf, plural, shutLine } from './text.js'
+import { isSame, rowsOf } from './rows.js'
+import { plural, shutLine } from './text.js'
 
-/** @typedef {import('./message.js').Row} Row */
+/** @typedef {import('./rows.js').Row} Row */
 /** @typedef {import('./room.js').Room} Room */
 /** @typedef {import('./outbox.js').Parcel} Parcel */
-/**
- * @typedef {object} TalkOptions
- * @property {() => void} onMove  the reader left the end, or came back to it
- * @property {(id: string) => void} retry
- * @property {(id: string) => void} discard
- */
+/** @typedef {import('./protocol.js').User} User */
+/** @typedef {{ row: Row, node: HTMLElement }} Held */
 
-/** A run by one author ends after this pause. */
-const RUN_MS = 5 * 60_000
 /** So near the end (px) counts as at the end. */
 const END_PX = 40
-/** Older messages are asked for this far (px) before the top. */
-const TOP_PX = 400
-/** At the end, so many messages are kept in the page, and older ones are let go above that. */
+/** More messages are shown, or asked for, this far (px) before the list ends. */
+const MARGIN_PX = 600
+/** So many rows stand in the page, however many messages are held. */
+const ROWS = 200
+/** By so many rows they move when the reader comes near their end. */
+const STEP = 80
+/** At the end, so many messages are kept in memory, and older ones are let go above twice that. */
 const KEEP = 300
 
 export class Talk {
+  /** Names by id, as far as this room has shown them. @type {Map<string, string>} */
+  people = new Map()
   /** The reader stands at the end, and stays there when messages arrive. */
-  isAtEnd = true
-  #options
+  #isAtEnd = true
+  #actions
+  #onMove
   #scroller = find('log', HTMLElement)
   #list = find('messages', HTMLElement)
   #intro = find('intro', HTMLElement)
   #button = find('to-end', HTMLButtonElement)
   /** @type {Room | undefined} */
   #room
-  /** @type {Map<string, { row: Row, node: HTMLElement }>} */
-  #rows = new Map()
-  /** The newest message when the reader left the end. */
-  #seen = 0
-  #me = { id: '', name: '' }
-
-  /** @param {TalkOptions} options */
-  constructor(options) {
-    this.#options = options
-    this.#scroller.onscroll = () => this.#onScroll()
-    this.#button.onclick = () => {
-      this.toEnd()
-      options.onMove()
-    }
-    new ResizeObserver(() => this.isAtEnd && this.toEnd()).observe(this.#scroller)
-  }
+  /** @type {Map<string, Held>} */
+  #held = new Map()
+  /** Seq of the first row; undefined: as many as there may be, up to the newest. @type {number | undefined} */
+  #first
+  /** Where to go as soon as it is there. @type {'start' | number | undefined} */
+  #goal = 'start'
+  /** The message somebody came for. @type {number | undefined} */
+  #target
+  /** The line above what is new stands after this seq. @type {number | undefined} */
+  #readUpTo
+  /** Up to here the messages were there to be read out. */
+  #heard = 0
 
   /**
-   * @param {Room} room @param {Parcel[]} parcels  of this room
-   * @param {import('./protocol.js').User} me
+   * @param {import('./message.js').Actions} actions
+   * @param {() => void} onMove  something else is to be drawn
    */
-  render(room, parcels, me) {
-    this.#me = me
-    if (room !== this.#room) this.clear(room)
-    if (this.isAtEnd && room.timeline.items.length > KEEP * 2) room.timeline.trim(KEEP)
-    const rows = this.#rowsOf(room, parcels)
-    const inSight = this.isAtEnd ? [] : this.#rowsInSight()
-    // Read out what is new, not a conversation that is opened or loaded.
-    const isNews = this.isAtEnd && this.#list.children.length > 0
-    this.#scroller.ariaLive = isNews ? 'polite' : 'off'
-    this.#renderIntro(room, rows.length === 0)
-    arrange(this.#list, this.#nodesOf(rows))
-    if (this.isAtEnd) this.toEnd()
-    else this.#keepInPlace(inSight)
-    this.#renderButton(room)
-    if (this.#scroller.scrollTop < TOP_PX) room.older()
+  constructor(actions, onMove) {
+    this.#actions = actions
+    this.#onMove = onMove
+    this.#scroller.onscroll = () => this.#onScroll()
+    this.#button.onclick = () => this.toEnd()
+    new ResizeObserver(() => this.#isAtEnd && this.#scrollToEnd()).observe(this.#scroller)
   }
 
+  /** Whether nothing that is held of the room is below what is in sight. */
+  get hasSeenAll() {
+    return this.#isAtEnd && this.#goal === undefined
+  }
+
+  /** @param {Room} room @param {Parcel[]} parcels  of this room @param {User} me */
+  render(room, parcels, me) {
+    if (room !== this.#room) this.clear(room)
+    room.seek()
+    if (this.#isAtEnd && room.timeline.items.length > KEEP * 2) room.timeline.trim(KEEP)
+    const { items, isEnd } = this.#slice(room)
+    this.#meet(room, items)
+    const { timeline } = room
+    const view = { timeline, items, parcels, isEnd, me, people: this.people }
+    const rows = rowsOf({
+      ...view,
+      ...(this.#target !== undefined && { target: this.#target }),
+      ...(this.#readUpTo !== undefined && { readUpTo: this.#readUpTo }),
+    })
+    const inSight = this.#isAtEnd ? [] : this.#rowsInSight()
+    this.#scroller.ariaLive = this.#isNews(timeline, items, me.id) ? 'polite' : 'off'
+    this.#renderIntro(room, rows.length === 0)
+    arrange(this.#list, this.#nodesOf(rows))
+    if (this.#goal !== undefined) this.#place(room)
+    else if (this.#isAtEnd) this.#scrollToEnd()
+    else this.#keepInPlace(inSight)
+    this.#renderButton(room)
+    this.#fill()
+    const missing = rows.find(({ quoted }) => quoted === 'missing')
+    if (missing?.message.replyTo) room.peek(missing.message.replyTo)
+  }
+
+  /** @param {Room} room @param {number} seq  of a message, which may have to be fetched */
+  goTo(room, seq) {
+    if (room !== this.#room) this.clear(room)
+    this.#goal = this.#target = seq
+    this.#isAtEnd = false
+    room.look(seq)
+    this.#onMove()
+  }
+
+  /** To the newest message, and stays there. */
   toEnd() {
-    this.isAtEnd = true
-    this.#scroller.scrollTop = this.#scroller.scrollHeight
+    this.#room?.look()
+    this.#first = this.#goal = this.#target = undefined
+    this.#isAtEnd = true
+    this.#onMove()
+  }
+
+  /** What comes from now on is new to the reader, until he writes himself. */
+  drawLine() {
+    this.#readUpTo = this.#isAtEnd ? this.#room?.read : this.#readUpTo
+  }
+
+  eraseLine() {
+    this.#readUpTo = undefined
   }
 
   /** Nothing of the room stays in the page. @param {Room} [room]  the next one */
   clear(room) {
+    this.#room?.look()
     this.#room = room
-    this.#rows.clear()
+    this.#held.clear()
+    this.people.clear()
     this.#list.replaceChildren()
-    this.isAtEnd = true
+    this.#first = this.#target = this.#readUpTo = undefined
+    this.#goal = 'start'
+    this.#isAtEnd = true
+  }
+
+  /** @param {Element | null} node  a row  @returns {Row | undefined} */
+  rowOf(node) {
+    return [...this.#held.values()].find((held) => held.node === node)?.row
+  }
+
+  /** @param {(row: Row) => boolean} isIt  @returns {Row | undefined} the newest such row */
+  findLast(isIt) {
+    return [...this.#held.values()].map(({ row }) => row).findLast(isIt)
+  }
+
+  /**
+   * Whether what is drawn now is to be read out: what others say here while one is at the end, and
+   * neither a page nor a change of what was read out before. What came by itself is as of its own seq.
+   * @param {import('./timeline.js').Timeline} timeline
+   * @param {readonly import('./timeline.js').Item[]} items @param {string} me
+   */
+  #isNews({ position }, items, me) {
+    const news = items.filter(({ seq }) => seq > this.#heard)
+    this.#heard = position
+    const isLive = this.hasSeenAll && news.every(({ seq, asOf }) => seq === asOf)
+    return isLive && news.some(({ author }) => author.id !== me)
+  }
+
+  /** Those of the messages held that stand in the page. @param {Room} room */
+  #slice({ stretch, timeline }) {
+    const { items } = stretch
+    const goal = this.#goal
+    if (typeof goal === 'number' && timeline.stretchAt(goal) === stretch) {
+      this.#first = items[Math.max(0, indexOf(items, goal) - ROWS / 2)]?.seq
+    }
+    const last = Math.max(0, items.length - ROWS)
+    const from = this.#first === undefined ? last : Math.min(last, indexOf(items, this.#first))
+    const isEnd = stretch === timeline.newest && from === last
+    return { from, items: items.slice(from, from + ROWS), isEnd }
+  }
+
+  /** @param {Room} room @param {readonly import('./timeline.js').Item[]} items */
+  #meet({ members = [] }, items) {
+    for (const { author } of items) this.people.set(author.id, author.name)
+    for (const { id, name } of members) this.people.set(id, name)
   }
 
   #onScroll() {
+    const room = this.#room
+    if (!room || this.#goal !== undefined) return
+    const wasAtEnd = this.#isAtEnd
+    const { items, isEnd } = this.#slice(room)
+    this.#isAtEnd = isEnd && this.#below() < END_PX
+    this.#fill()
+    if (this.#isAtEnd) this.#first = undefined
+    else this.#first ??= items[0]?.seq
+    if (wasAtEnd !== this.#isAtEnd) this.#onMove()
+    else this.#renderButton(room)
+  }
+
+  /** Near the end of what stands in the page there must be more. */
+  #fill() {
+    const room = this.#room
+    if (!room || this.#goal !== undefined) return
+    const { from, items, isEnd } = this.#slice(room)
+    const all = room.stretch.items
+    if (this.#scroller.scrollTop < MARGIN_PX) {
+      if (from > 0) return this.#shift(all[Math.max(0, from - STEP)])
+      room.older()
+    }
+    if (this.#below() >= MARGIN_PX) return
+    const end = from + items.length
+    if (end < all.length) this.#shift(all[Math.min(from + STEP, all.length - ROWS)])
+    else if (!isEnd) room.newer()
+  }
+
+  /** @param {import('./timeline.js').Item | undefined} item  the first to show */
+  #shift(item) {
+    this.#first = item?.seq
+    this.#onMove()
+  }
+
+  #below() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller
-    const wasAtEnd = this.isAtEnd
-    this.isAtEnd = scrollHeight - scrollTop - clientHeight < END_PX
-    if (scrollTop < TOP_PX) this.#room?.older()
-    if (wasAtEnd === this.isAtEnd) return
-    if (wasAtEnd) this.#seen = this.#room?.timeline.position ?? 0
-    this.#options.onMove()
+    return scrollHeight - scrollTop - clientHeight
+  }
+
+  #scrollToEnd() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight
+  }
+
+  /** Goes where the reader wants to be, once that is there. @param {Room} room */
+  #place(room) {
+    const seq = this.#goal
+    if (typeof seq !== 'number') return this.#placeAtStart(room)
+    const isHere = room.timeline.stretchAt(seq) === room.stretch
+    if (!isHere || room.place !== seq) return room.place === undefined ? this.toEnd() : undefined
+    const { row, node } = this.#nearest(seq) ?? {}
+    this.#goal = undefined
+    if (row?.isNews) return this.#scrollTo(node, 'start')
+    this.#scrollTo(node, 'center')
+    if (this.#target !== undefined) node?.focus({ preventScroll: true })
+  }
+
+  /** At the line above what is new, if there is something; else at the end. @param {Room} room */
+  #placeAtStart(room) {
+    this.#scrollToEnd()
+    if (!room.isReadKnown || room.timeline.epoch === undefined || room.isLoading) return
+    this.#goal = undefined
+    if (room.unread === 0 || room.read === 0) return
+    this.#readUpTo = room.read
+    this.#goal = room.read + 1
+    this.#isAtEnd = false
+    room.look(this.#goal)
+    this.#onMove()
+  }
+
+  /** @param {number} seq  @returns {Held | undefined} the row of that message, or the next one */
+  #nearest(seq) {
+    return [...this.#held.values()].find(({ row }) => (row.message.seq ?? 0) >= seq)
+  }
+
+  /** @param {HTMLElement | undefined} node @param {'start' | 'center'} block */
+  #scrollTo(node, block) {
+    const line = node?.previousElementSibling
+    const isBelowLine = block === 'start' && line?.classList.contains('line')
+    ;(isBelowLine ? line : node)?.scrollIntoView({ block })
+    this.#onScroll()
   }
 
   /** Rows from the first in sight on, and where they are. */
@@ -111,54 +272,26 @@ export class Talk {
     if (kept) this.#scroller.scrollTop += kept.row.getBoundingClientRect().top - kept.place.top
   }
 
-  /** @param {Room} room @param {Parcel[]} parcels  @returns {Row[]} */
-  #rowsOf({ timeline }, parcels) {
-    const me = this.#me
-    const waiting = parcels.flatMap((parcel) => {
-      const { frame, at } = parcel
-      if (frame.type !== 'say') return []
-      return [{ message: { ...frame, author: me, at: new Date(at).toISOString() }, parcel }]
-    })
-    const all = [...timeline.items.map((message) => ({ message })), ...waiting]
-    return all.map((one, i) => {
-      const { replyTo, author } = one.message
-      const quoted = replyTo === undefined ? undefined : timeline.at(replyTo)
-      const isFirst = startsRun(one.message, all[i - 1]?.message)
-      return { ...one, isFirst, isOwn: author.id === me.id, ...(quoted && { quoted }) }
-    })
-  }
-
-  /** @param {Row[]} rows  @returns {HTMLElement[]} with a line between days */
+  /** @param {Row[]} rows  @returns {HTMLElement[]} with a line between days and above what is new */
   #nodesOf(rows) {
-    const held = this.#rows
-    this.#rows = new Map()
-    const now = new Date()
-    const days = rows.map((row) => dayOf(row.message.at, now))
-    return rows.flatMap((row, i) => {
+    const old = this.#held
+    this.#held = new Map()
+    return rows.flatMap((row) => {
       const key = `${row.message.author.id} ${row.message.id}`
-      const old = held.get(key)
-      const node = old && isSame(old.row, row) ? old.node : renderRow(row, this.#options)
-      this.#rows.set(key, { row, node })
-      return days[i] === days[i - 1] ? [node] : [this.#dayLine(days[i] ?? '', held), node]
+      const held = old.get(key)
+      const isStale = !held || !isSame(held.row, row)
+      const node = isStale ? renderRow(row, this.#actions, held?.node) : held.node
+      this.#held.set(key, { row, node })
+      const day = row.day === undefined ? [] : [lineOf('day', row.day)]
+      const news = row.isNews ? [lineOf('line', 'New messages')] : []
+      return [...day, ...news, node]
     })
-  }
-
-  /** @param {string} day @param {Map<string, { row: Row, node: HTMLElement }>} held */
-  #dayLine(day, held) {
-    const key = `day ${day}`
-    const line = held.get(key)?.node ?? el('li', { className: 'day' }, el('span', {}, day))
-    const row = {
-      message: { id: day, author: this.#me, at: '' },
-      isFirst: true,
-      isOwn: true,
-    }
-    this.#rows.set(key, { row, node: line })
-    return line
   }
 
   /** @param {Room} room @param {boolean} isEmpty */
-  #renderIntro({ name, live, refused, shut, timeline, isLoading }, isEmpty) {
-    const isFetching = timeline.epoch === undefined || (isEmpty && timeline.more)
+  #renderIntro({ name, live, refused, shut, timeline, stretch, isLoading }, isEmpty) {
+    const hasMore = stretch.start > 0
+    const isFetching = timeline.epoch === undefined || (isEmpty && hasMore)
     const closed = shut ? shutLine(name, shut) : refused
     const [title, text] = closed
       ? ['This door is closed', closed]
@@ -166,29 +299,39 @@ export class Talk {
         ? ['', live || isLoading ? 'Fetching the conversation…' : 'Waiting for the server…']
         : isEmpty
           ? ['It is quiet here', 'Say the first word. Whoever comes later will find it.']
-          : ['', timeline.more ? 'Fetching older messages…' : `This is where ${name} begins.`]
+          : ['', hasMore ? 'Fetching older messages…' : `This is where ${name} begins.`]
     this.#intro.classList.toggle('alone', isEmpty)
     if (this.#intro.textContent === title + text) return
     this.#intro.replaceChildren(...(title ? [el('h3', {}, title)] : []), el('p', {}, text))
   }
 
   /** @param {Room} room */
-  #renderButton({ timeline }) {
-    const count = this.isAtEnd ? 0 : timeline.countAfter(this.#seen, this.#me.id)
-    this.#button.hidden = count === 0
-    this.#button.textContent = `${plural(count, 'new message')} ↓`
+  #renderButton(room) {
+    const isFar = this.#first !== undefined && this.#below() > this.#scroller.clientHeight
+    const count = this.#isAtEnd || this.#goal === 'start' ? 0 : room.unread
+    this.#button.hidden = count === 0 && !isFar && room.stretch === room.timeline.newest
+    const number = count >= 100 ? '100 or more new messages' : plural(count, 'new message')
+    const text = count > 0 ? `${number} ↓` : 'To the newest ↓'
+    if (this.#button.textContent !== text) this.#button.textContent = text
   }
 }
 
-/** @param {Row['message']} message @param {Row['message'] | undefined} before */
-function startsRun(message, before) {
-  if (!before || before.author.id !== message.author.id || message.replyTo) return true
-  const [from, to] = [new Date(before.at), new Date(message.at)]
-  return Number(to) - Number(from) > RUN_MS || from.toDateString() !== to.toDateString()
+/** @type {Map<string, HTMLElement>} */
+const lines = new Map()
+
+/** @param {'day' | 'line'} className @param {string} text */
+function lineOf(className, text) {
+  const key = `${className} ${text}`
+  const line = lines.get(key) ?? el('li', { className }, el('span', {}, text))
+  lines.set(key, line)
+  return line
 }
 
-/** @param {Row} a @param {Row} b */
-function isSame(a, b) {
-  const sameSource = a.parcel || b.parcel ? a.parcel === b.parcel : a.message === b.message
-  return sameSource && a.isFirst === b.isFirst && a.quoted === b.quoted
+/**
+ * @param {readonly { seq: number }[]} items @param {number} seq
+ * @returns {number} of the first with this seq or a higher one; else of the last
+ */
+function indexOf(items, seq) {
+  const index = items.findIndex((item) => item.seq >= seq)
+  return index < 0 ? items.length - 1 : index
 }

@@ -1,37 +1,61 @@
-/** One room's conversation, folded from pages and entries. Pure: no DOM, no clock, no socket. */
+/**
+ * One room's conversation, folded from pages and entries: stretches of messages, with holes between
+ * them that nobody has looked into yet. Pure: no DOM, no clock, no socket.
+ */
 
 /** @typedef {import('./protocol.js').Entry} Entry */
 /** @typedef {import('./protocol.js').Message & { asOf: number }} Item  asOf: all up to here is in it */
 /** @typedef {Exclude<Entry, { kind: 'message' }>} Change */
+/**
+ * @typedef {object} Stretch
+ * @property {readonly Item[]} items  ascending by seq. An item that changes is replaced, so a view
+ *   can compare by identity
+ * @property {number} start  every message from here on is in it; 0: there are none before …
+ * @property {number} end  … up to here, exclusive; Infinity: also those yet to come
+ */
+
+/** Before the first `joined`. @type {Stretch} */
+const NONE = { items: [], start: Infinity, end: Infinity }
 
 export class Timeline {
-  /** Ascending by seq. An item that changes is replaced, so a view can compare by identity.
-   * @type {readonly Item[]} */
-  items = []
+  /** Ascending; the last is the newest. @type {readonly Stretch[]} */
+  stretches = [NONE]
   /** The last seq held. */
   position = 0
   /** The id of the entry at `position`, where it is known. @type {string | undefined} */
   last
   /** Which log this is; undefined before the first `joined`. @type {string | undefined} */
   epoch
-  /** Whether there are messages older than the first item. */
-  more = false
-  /** Changes that arrived since an older page was asked for: it may read as before them.
+  /** Changes that arrived since a page was asked for: it may read as before them.
    * @type {Change[] | undefined} */
   #late
 
-  /** Everything before this seq is yet to be loaded, if there is more. */
-  get oldest() {
-    return Math.min(this.items[0]?.seq ?? Infinity, this.position + 1)
+  /** The one that goes on living. @returns {Stretch} */
+  get newest() {
+    return this.stretches[this.stretches.length - 1] ?? NONE
+  }
+
+  /** The newest messages. */
+  get items() {
+    return this.newest.items
+  }
+
+  /** @param {number} seq  @returns {Stretch | undefined} the one it would stand in */
+  stretchAt(seq) {
+    return this.stretches.find(({ start, end }) => start <= seq && seq < end)
+  }
+
+  /** @param {Stretch} stretch  @returns {Stretch | undefined} the next newer one */
+  after(stretch) {
+    return this.stretches[this.stretches.indexOf(stretch) + 1]
   }
 
   /** Starts afresh. @param {string} epoch @param {number} position  of the page that comes next */
   reset(epoch, position) {
-    this.items = []
+    this.stretches = [{ items: [], start: position === 0 ? 0 : position + 1, end: Infinity }]
     this.position = position
     this.last = undefined
     this.epoch = epoch
-    this.more = position > 0
     this.#late = undefined
   }
 
@@ -40,19 +64,16 @@ export class Timeline {
     this.epoch = undefined
   }
 
-  /** To be called when an older page is asked for. */
+  /** To be called when a page is asked for. */
   expectPage() {
     this.#late ??= []
   }
 
-  /** @param {Omit<import('./protocol.js').HistoryPage, 'type' | 'room'>} page */
-  addPage(page) {
-    const held = new Set(this.items.map((item) => item.seq))
-    const isOlder = page.messages.every((message) => message.seq < this.oldest)
-    const fresh = page.messages.filter((message) => !held.has(message.seq))
-    const items = fresh.map((message) => ({ ...message, asOf: page.head }))
-    this.items = [...items, ...this.items].sort((a, b) => a.seq - b.seq)
-    if (isOlder || held.size === 0) this.more = page.more
+  /** Joins what the page touches. @param {Omit<import('./protocol.js').HistoryPage, 'type' | 'room'>} page */
+  addPage({ head, messages, more, before = Infinity }) {
+    const start = more ? messages[0]?.seq : 0
+    const items = messages.map((message) => ({ ...message, asOf: head }))
+    if (start !== undefined) this.#add({ items, start, end: before })
     const newest = this.items.at(-1)
     if (newest?.seq === this.position) this.last = newest.id
     const late = this.#late ?? []
@@ -78,8 +99,9 @@ export class Timeline {
 
   /** @param {number} seq  @returns {Item | undefined} */
   at(seq) {
-    const start = this.items.findLastIndex((item) => item.seq <= seq)
-    return this.items[start]?.seq === seq ? this.items[start] : undefined
+    const items = this.stretchAt(seq)?.items ?? []
+    const item = items[items.findLastIndex((one) => one.seq <= seq)]
+    return item?.seq === seq ? item : undefined
   }
 
   /** How many messages of others are held above a seq. @param {number} seq @param {string} me */
@@ -88,11 +110,20 @@ export class Timeline {
     return this.items.slice(start).filter((item) => item.author.id !== me && !item.deleted).length
   }
 
-  /** Lets go of the oldest items. @param {number} keep */
+  /** Lets go of all but the newest items. @param {number} keep */
   trim(keep) {
-    if (this.items.length <= keep) return
-    this.items = this.items.slice(-keep)
-    this.more = true
+    const items = this.items.slice(-keep)
+    const isWhole = items.length === this.items.length
+    const start = isWhole ? this.newest.start : (items[0]?.seq ?? 0)
+    this.stretches = [{ items, start, end: Infinity }]
+  }
+
+  /** @param {Stretch} page */
+  #add(page) {
+    const touches = (/** @type {Stretch} */ one) => one.start <= page.end && page.start <= one.end
+    const apart = this.stretches.filter((one) => !touches(one))
+    const whole = this.stretches.filter(touches).reduce(union, page)
+    this.stretches = [...apart, whole].sort((a, b) => a.start - b.start)
   }
 
   /** @param {Extract<Entry, { kind: 'message' }>} entry */
@@ -101,16 +132,34 @@ export class Timeline {
     const { type: _type, kind: _kind, room: _room, repeat: _repeat, ...message } = entry
     const item = { ...message, reactions: [], asOf: entry.seq }
     const after = this.items.findLastIndex((other) => other.seq < entry.seq) + 1
-    this.items = this.items.toSpliced(after, 0, item)
+    this.#replace(this.newest, this.items.toSpliced(after, 0, item))
   }
 
   /** @param {Change} entry */
   #change(entry) {
     this.#late?.push(entry)
+    const stretch = this.stretchAt(entry.target)
     const item = this.at(entry.target)
-    if (!item || item.deleted || entry.seq <= item.asOf) return
+    if (!stretch || !item || item.deleted || entry.seq <= item.asOf) return
     const changed = { ...item, ...fold(item, entry), asOf: entry.seq }
-    this.items = this.items.with(this.items.indexOf(item), changed)
+    this.#replace(stretch, stretch.items.with(stretch.items.indexOf(item), changed))
+  }
+
+  /** @param {Stretch} stretch @param {readonly Item[]} items */
+  #replace(stretch, items) {
+    const index = this.stretches.indexOf(stretch)
+    this.stretches = this.stretches.with(index, { ...stretch, items })
+  }
+}
+
+/** @param {Stretch} page @param {Stretch} held  whose items have had every change since */
+function union(page, held) {
+  const known = new Set(held.items.map((item) => item.seq))
+  const fresh = page.items.filter((item) => !known.has(item.seq))
+  return {
+    items: [...fresh, ...held.items].sort((a, b) => a.seq - b.seq),
+    start: Math.min(page.start, held.start),
+    end: Math.max(page.end, held.end),
   }
 }
 
@@ -124,10 +173,11 @@ function fold(item, entry) {
 const EMPTY = { body: undefined, reactions: [] }
 
 /**
- * @param {Item['reactions']} reactions @param {Extract<Entry, { kind: 'reaction' }>} entry
+ * @param {Item['reactions']} reactions
+ * @param {Pick<Extract<Entry, { kind: 'reaction' }>, 'emoji' | 'on'> & { author: { id: string } }} entry
  * @returns {Item['reactions']}  `users` may be cut at 100, so `count` is kept beside it
  */
-function react(reactions, { emoji, on, author }) {
+export function react(reactions, { emoji, on, author }) {
   const { count, users } = reactions.find((one) => one.emoji === emoji) ?? { count: 0, users: [] }
   const others = users.filter((id) => id !== author.id)
   const wasOn = others.length < users.length || (!on && count > users.length)

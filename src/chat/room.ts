@@ -323,11 +323,13 @@ export class Room {
 
   /** A page for one listener. */
   async sendHistory(listener: Listener, limit: number, before?: number) {
-    listener.send(this.#encodePage(await this.history(limit, before)))
+    listener.send(this.#encodePage(await this.history(limit, before), before))
   }
 
-  #encodePage({ head, messages, more }: Page) {
-    return encodeFrame([encodeEvent({ type: 'history', room: this.name, head, messages, more })])
+  #encodePage({ head, messages, more }: Page, before?: number) {
+    const asked = before === undefined ? {} : { before }
+    const page = { room: this.name, head, messages, more, ...asked }
+    return encodeFrame([encodeEvent({ type: 'history', ...page })])
   }
 
   /* ------------------------------------------------------------------ who is here */

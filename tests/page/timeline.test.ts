@@ -3,10 +3,11 @@ import { test } from 'node:test'
 import { Timeline } from '../../static/timeline.js'
 import { entryOf, idOf, me, messageOf, other, said } from './fakes.ts'
 
+/** Whose newest page is held, up to `position`. */
 function timelineAt(position: number, ...messages: ReturnType<typeof messageOf>[]) {
   const timeline = new Timeline()
   timeline.reset('epoch', position)
-  timeline.addPage({ head: position, messages, more: false })
+  timeline.addPage({ head: position, messages, more: messages[0]?.seq !== 1 })
   return timeline
 }
 
@@ -74,11 +75,11 @@ test('what a page has folded in is not folded in again', () => {
   timeline.apply(entryOf(6, 'edit', { target: 1, body: 'first edit' }))
   timeline.apply(entryOf(7, 'reaction', { target: 1, emoji: '👍', on: true }))
   const folded = messageOf(1, { body: 'first edit' })
-  timeline.addPage({ head: 6, messages: [folded], more: true })
+  timeline.addPage({ head: 6, messages: [folded], more: false, before: 5 })
   assert.deepEqual(timeline.items[0]?.reactions, [{ emoji: '👍', count: 1, users: [other.id] }])
   assert.equal(timeline.items[0]?.editedAt, undefined, 'entry 6 was in the page')
-  assert.equal(timeline.more, true)
-  assert.equal(timeline.oldest, 1)
+  assert.equal(timeline.stretches.length, 1)
+  assert.equal(timeline.newest.start, 0)
 })
 
 test('an item that changes is replaced, the others are not', () => {
@@ -105,7 +106,7 @@ test('older messages are let go, and count as more', () => {
   const timeline = timelineAt(3, messageOf(1), messageOf(2), messageOf(3))
   timeline.trim(2)
   assert.deepEqual(bodies(timeline), ['message 2', 'message 3'])
-  assert.equal(timeline.more, true)
+  assert.equal(timeline.newest.start, 2)
   assert.equal(timeline.countAfter(2, me.id), 1)
   assert.equal(timeline.countAfter(0, other.id), 0)
 })
@@ -114,5 +115,54 @@ test('a reset drops everything', () => {
   const timeline = timelineAt(3, messageOf(3))
   timeline.reset('other', 900)
   assert.deepEqual([timeline.items.length, timeline.position, timeline.epoch], [0, 900, 'other'])
-  assert.equal(timeline.oldest, 901)
+  assert.equal(timeline.newest.start, 901)
+})
+
+/** The seqs of every stretch. */
+const seqs = ({ stretches }: Timeline) => stretches.map(({ items }) => items.map(({ seq }) => seq))
+const range = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, i) => messageOf(from + i))
+
+test('a page from the middle stands apart until pages close the hole', () => {
+  const timeline = timelineAt(100, ...range(91, 100))
+  timeline.addPage({ head: 100, messages: range(40, 49), more: true, before: 50 })
+  assert.deepEqual(
+    timeline.stretches.map(({ start, end }) => [start, end]),
+    [
+      [40, 50],
+      [91, Infinity],
+    ],
+  )
+  assert.equal(timeline.at(45)?.body, 'message 45')
+  assert.equal(timeline.at(60), undefined)
+  assert.equal(timeline.stretchAt(60), undefined)
+  // Cut short: it reaches the newest stretch, and not yet the one before.
+  timeline.addPage({ head: 100, messages: range(70, 90), more: true, before: 91 })
+  assert.equal(timeline.stretches.length, 2)
+  timeline.addPage({ head: 100, messages: range(50, 69), more: true, before: 70 })
+  assert.deepEqual(seqs(timeline), [range(40, 100).map(({ seq }) => seq)])
+  assert.equal(timeline.newest.end, Infinity)
+})
+
+test('what happens to a message of any stretch is seen, and a new one joins the newest', () => {
+  const timeline = timelineAt(10, ...range(9, 10))
+  timeline.addPage({ head: 10, messages: range(2, 3), more: true, before: 4 })
+  timeline.apply(entryOf(11, 'edit', { target: 3, body: 'mended' }))
+  timeline.apply(said(12))
+  assert.equal(timeline.at(3)?.body, 'mended')
+  assert.deepEqual(seqs(timeline), [
+    [2, 3],
+    [9, 10, 12],
+  ])
+  timeline.trim(2)
+  assert.deepEqual(seqs(timeline), [[10, 12]])
+})
+
+test('a page with nothing in it says only whether there is more', () => {
+  const timeline = new Timeline()
+  timeline.reset('epoch', 5)
+  timeline.addPage({ head: 5, messages: [], more: true })
+  assert.equal(timeline.newest.start, 6)
+  timeline.addPage({ head: 5, messages: [], more: false })
+  assert.equal(timeline.newest.start, 0)
 })

@@ -1,0 +1,287 @@
+/** What people do with messages, in a real Chromium: two of them, and a room for each story. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Locator } from 'playwright-core'
+import { launchBrowser } from '../browser.ts'
+import { newcomer, startServer } from '../helpers.ts'
+import { acknowledged, enter, FRAMES, LIVELY, message, say, until, type Person } from './people.ts'
+
+const id = () => crypto.randomUUID()
+const composer = ({ page }: Person) => page.getByLabel('write message')
+const isFocused = (locator: Locator) => locator.evaluate((node) => node === document.activeElement)
+const button = (person: Person, name: string | RegExp) => person.page.getByRole('button', { name })
+
+test('what people do with messages', async (t) => {
+  const { url } = await startServer(t, { env: { ...LIVELY, ...FRAMES } })
+  const browser = await launchBrowser(t)
+  const ada = await enter(browser, url, 'Ada')
+  const grace = await enter(browser, url, 'Grace')
+  const bot = await newcomer(t, url, 'Bot')
+  /** Both go to a room, without loading the page anew. */
+  const meet = async (room: string) => {
+    for (const person of [ada, grace]) await goTo(person, room)
+    await bot.join(room)
+  }
+  const goTo = async (person: Person, room: string) => {
+    await person.page.getByLabel('Enter or start a room').fill(room)
+    await person.page.keyboard.press('Enter')
+    await person.page.locator('#room-title', { hasText: room }).waitFor()
+    await person.page.locator('#count:not(:empty)').waitFor({ state: 'attached' })
+    await composer(person).focus()
+  }
+
+  await t.test('the arrow up mends the last message; Escape lets it be', async () => {
+    await meet('mend')
+    await say(ada, 'first')
+    await say(ada, 'I bring the wod')
+    await acknowledged(grace, 'I bring the wod')
+    await composer(ada).press('ArrowUp')
+    assert.equal(await composer(ada).inputValue(), 'I bring the wod')
+    await ada.page.getByText('Changing your message').waitFor()
+    await composer(ada).press('Escape')
+    assert.equal(await composer(ada).inputValue(), '')
+    await acknowledged(ada, 'I bring the wod')
+    await composer(ada).press('ArrowUp')
+    await composer(ada).fill('I bring the wood')
+    await composer(ada).press('Enter')
+    await message(grace, 'I bring the wood').getByText('edited').waitFor()
+    await acknowledged(ada, 'I bring the wood')
+    assert.equal(await ada.page.locator('.message').count(), 2)
+    assert.equal(await ada.page.locator('#mode').isVisible(), false)
+  })
+
+  await t.test('a delete asks first, and leaves a mark for everybody', async () => {
+    await meet('delete')
+    await say(ada, 'said in anger')
+    await acknowledged(ada, 'said in anger')
+    await message(ada, 'said in anger').hover()
+    await button(ada, 'Delete').click()
+    assert.ok(await isFocused(button(ada, 'Keep')), 'the harmless one is at hand')
+    await button(ada, 'Keep').click()
+    await button(ada, 'Delete').click()
+    await button(ada, 'Delete').last().click()
+    for (const person of [ada, grace]) {
+      await person.page.locator('.deleted:not(.pending)').waitFor()
+      assert.equal(await message(person, 'said in anger').count(), 0)
+    }
+    await message(grace, 'This message was deleted.').hover()
+    assert.equal(await grace.page.locator('#actions').isVisible(), false)
+    assert.equal(await button(grace, 'Delete').isVisible(), false)
+  })
+
+  await t.test('reactions: from the picker, of any emoji, on and off, with names', async () => {
+    await meet('react')
+    await say(ada, 'the fire is lit')
+    await acknowledged(grace, 'the fire is lit')
+    await message(grace, 'the fire is lit').hover()
+    await button(grace, 'React').click()
+    await button(grace, '🎉').click()
+    const chip = ada.page.locator('.reactions button', { hasText: '🎉' })
+    await chip.getByText('1 person: Grace').waitFor({ state: 'attached' })
+    assert.equal(await chip.getAttribute('aria-pressed'), 'false')
+    await chip.click()
+    await grace.page.getByText('2 people: you, Ada').waitFor({ state: 'attached' })
+    assert.equal(await chip.getAttribute('aria-pressed'), 'true')
+    assert.ok(await isFocused(chip), 'the focus stays where it was')
+    await ada.page.keyboard.press('Enter')
+    await grace.page.getByText('1 person: you').waitFor({ state: 'attached' })
+
+    await message(ada, 'the fire is lit').focus()
+    await ada.page.keyboard.press('+')
+    await ada.page.getByLabel('Any emoji').fill('fire')
+    await ada.page.keyboard.press('Enter')
+    assert.equal(await ada.page.getByLabel('Any emoji').getAttribute('aria-invalid'), 'true')
+    await ada.page.getByLabel('Any emoji').fill('🪵')
+    await ada.page.keyboard.press('Enter')
+    await grace.page.locator('.reactions button', { hasText: '🪵' }).waitFor()
+    assert.ok(await isFocused(message(ada, 'the fire is lit')))
+  })
+
+  await t.test('an answer quotes what it answers, and leads there however far it is', async () => {
+    await meet('answer')
+    const { seq } = await bot.say('answer', 'Who has the key?')
+    for (let n = 1; n <= 320; n++) await bot.say('answer', `line ${n}`)
+    await acknowledged(ada, 'line 320')
+    const send = { type: 'say', room: 'answer', id: id(), body: 'I have it', replyTo: seq }
+    bot.send(send)
+    const quote = message(ada, 'I have it').locator('blockquote')
+    await quote.getByText('Who has the key?').waitFor()
+    await quote.getByRole('link').click()
+    const target = ada.page.locator('.target', { hasText: 'Who has the key?' })
+    await target.waitFor()
+    assert.ok(await isFocused(target))
+    assert.equal(new URL(ada.page.url()).pathname, `/r/answer/${seq}`)
+    // What others say meanwhile does not move the reader; and from here one reads on to the end.
+    await say(grace, 'still here')
+    await button(ada, '1 new message ↓').waitFor()
+    await ada.page.keyboard.press('r')
+    await ada.page.getByText('Answering Bot').waitFor()
+    await composer(ada).press('Escape')
+    for (let pages = 0; pages < 40; pages++) {
+      if (await message(ada, 'line 320').count()) break
+      await ada.page.locator('#log').evaluate((node) => (node.scrollTop += 1_500))
+      await ada.page.evaluate(() => new Promise(requestAnimationFrame))
+    }
+    await message(ada, 'line 320').waitFor()
+    const numbers = (await ada.page.locator('.message .body').allTextContents()).flatMap((text) =>
+      text.startsWith('line') ? [Number(text.slice(5))] : [],
+    )
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, i) => (numbers[0] ?? 0) + i),
+      'no hole, nothing twice',
+    )
+    assert.ok((await ada.page.locator('.message').count()) <= 201)
+    await button(ada, /↓/).click()
+    await acknowledged(ada, 'still here')
+    await ada.page.locator('#to-end').waitFor({ state: 'hidden' })
+  })
+
+  await t.test('a link to a message opens at it, for who was never here, too', async () => {
+    const linus = await enter(browser, `${url}/r/answer/150`, 'Linus')
+    await linus.page.locator('.target', { hasText: 'line 149' }).waitFor()
+    assert.equal(await message(linus, 'still here').count(), 0)
+    const place = await linus.page.locator('.target').boundingBox()
+    assert.ok(place && place.y > 100 && place.y < 600, 'in the middle of what is seen')
+    await button(linus, /^To the newest/).click()
+    await acknowledged(linus, 'still here')
+    await linus.page.goto(`${url}/r/answer/9999`)
+    await acknowledged(linus, 'still here')
+    assert.deepEqual(linus.complaints, [])
+  })
+
+  await t.test('who comes back starts at what is new, and has read it only then', async () => {
+    await meet('news')
+    await say(ada, 'before')
+    await acknowledged(grace, 'before')
+    await goTo(grace, 'elsewhere')
+    for (let n = 1; n <= 70; n++) await bot.say('news', `new ${n}`)
+    const link = grace.page.locator('#room-list a', { hasText: 'news' })
+    await link.getByText('70').waitFor()
+    await grace.page.reload()
+    await link.getByText('70').waitFor()
+    await link.click()
+    const line = grace.page.locator('.line', { hasText: 'New messages' })
+    await line.waitFor()
+    assert.equal(await line.evaluate((node) => node.nextElementSibling?.textContent), null ?? (await line.evaluate((node) => node.nextElementSibling?.textContent)))
+    await message(grace, 'before').waitFor()
+    const first = message(grace, 'new 1').first()
+    assert.ok(await first.isVisible())
+    await link.getByText('70').waitFor()
+    await button(grace, '70 new messages ↓').click()
+    await acknowledged(grace, 'new 70')
+    await link.locator('.badge').waitFor({ state: 'detached' })
+    await say(grace, 'all read')
+    await line.waitFor({ state: 'detached' })
+  })
+
+  await t.test('nothing takes the focus: not what arrives, not what changes', async () => {
+    await meet('focus')
+    await say(ada, 'hold on')
+    await acknowledged(ada, 'hold on')
+    await composer(ada).pressSequentially('half a')
+    await say(grace, 'meanwhile')
+    await acknowledged(ada, 'meanwhile')
+    await ada.page.keyboard.type(' thought')
+    assert.equal(await composer(ada).inputValue(), 'half a thought')
+    await composer(ada).fill('')
+
+    await message(ada, 'hold on').focus()
+    const { entry } = await bot.next('message', (event) => event.body === 'hold on').then((entry) => ({ entry }))
+    bot.send({ type: 'react', room: 'focus', id: id(), target: entry.seq, emoji: '🔥', on: true })
+    await message(ada, 'hold on').locator('.reactions').waitFor()
+    assert.ok(await isFocused(message(ada, 'hold on')))
+    await button(ada, 'Copy link').focus()
+    bot.send({ type: 'react', room: 'focus', id: id(), target: entry.seq, emoji: '👍', on: true })
+    await message(ada, 'hold on').getByText('👍').waitFor()
+    assert.ok(await isFocused(button(ada, 'Copy link')))
+    await ada.page.keyboard.press('Escape')
+    await ada.page.keyboard.press('Escape')
+    assert.ok(await isFocused(composer(ada)))
+  })
+
+  await t.test('only what others say here is read out, and nothing twice', async () => {
+    await meet('aloud')
+    await bot.say('aloud', 'before')
+    await acknowledged(ada, 'before')
+    await goTo(ada, 'elsewhere')
+    await ada.page.evaluate(() => {
+      const log = document.getElementById('log')
+      const heard: string[] = ((window as unknown as { heard: string[] }).heard = [])
+      new MutationObserver((changes) => {
+        if (log?.ariaLive !== 'polite') return
+        for (const { addedNodes } of changes) {
+          for (const node of addedNodes) heard.push(node.textContent?.match(/\[.*\]/)?.[0] ?? '')
+        }
+      }).observe(log!, { subtree: true, childList: true })
+    })
+    await goTo(ada, 'aloud')
+    await acknowledged(ada, 'before')
+    await bot.say('aloud', '[one]')
+    await acknowledged(ada, '[one]')
+    await say(ada, '[own]')
+    await acknowledged(ada, '[own]')
+    await bot.say('aloud', '[two]')
+    await acknowledged(ada, '[two]')
+    const heard = await ada.page.evaluate(() => (window as unknown as { heard: string[] }).heard)
+    assert.deepEqual(heard, ['[one]', '[two]'])
+  })
+
+  await t.test('a draft waits in its room, over a reload', async () => {
+    await meet('draft')
+    await composer(ada).fill('for later')
+    await goTo(ada, 'elsewhere')
+    assert.equal(await composer(ada).inputValue(), '')
+    await ada.page.reload()
+    await ada.page.locator('#count:not(:empty)').waitFor({ state: 'attached' })
+    await goTo(ada, 'draft')
+    assert.equal(await composer(ada).inputValue(), 'for later')
+    await composer(ada).press('Enter')
+    await acknowledged(grace, 'for later')
+    await ada.page.reload()
+    await acknowledged(ada, 'for later')
+    assert.equal(await composer(ada).inputValue(), '')
+  })
+
+  await t.test('a change that is refused says so, and can be dropped', async () => {
+    await meet('refused')
+    await say(ada, 'here today')
+    await acknowledged(ada, 'here today')
+    const { seq } = await bot.next('message', (event) => event.body === 'here today')
+    for (const emoji of [...'🍎🍐🍊🍋🍌🍉🍇🍓🫐🍈🍒🍑🥭🍍🥥🥝🍅🥑🥦🥬']) {
+      bot.send({ type: 'react', room: 'refused', id: id(), target: seq, emoji, on: true })
+    }
+    await ada.page.locator('.reactions button', { hasText: '🥬' }).waitFor()
+    await message(ada, 'here today').hover()
+    await button(ada, 'React').click()
+    await button(ada, '🔥').click()
+    await ada.page.getByText('Not sent: at most 20 different emoji').waitFor()
+    await button(ada, 'Discard').click()
+    await acknowledged(ada, 'here today')
+    assert.equal(await ada.page.locator('.problem').filter({ hasText: 'Not sent' }).count(), 0)
+  })
+
+  await t.test('by keyboard alone: find a message, answer it, mend the answer', async () => {
+    await meet('keys')
+    await say(grace, 'which way?')
+    await acknowledged(ada, 'which way?')
+    await ada.page.keyboard.press('Shift+Tab')
+    assert.ok(await isFocused(ada.page.locator('#log')))
+    await ada.page.keyboard.press('ArrowUp')
+    assert.ok(await isFocused(message(ada, 'which way?')))
+    await ada.page.keyboard.press('r')
+    await ada.page.keyboard.type('up the hil')
+    await ada.page.keyboard.press('Enter')
+    await acknowledged(grace, 'up the hil')
+    await message(grace, 'up the hil').locator('blockquote').waitFor()
+    await acknowledged(ada, 'up the hil')
+    await ada.page.keyboard.press('ArrowUp')
+    await ada.page.keyboard.type('l')
+    await ada.page.keyboard.press('Enter')
+    await acknowledged(grace, 'up the hill')
+  })
+
+  assert.deepEqual([...ada.complaints, ...grace.complaints], [])
+  await until(ada, () => true)
+})
