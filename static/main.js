@@ -46,7 +46,6 @@ const talk = new Talk(
     },
     linkTo: (seq) => addressOf(page.client?.current ?? LOBBY, seq),
     react,
-    namesOf,
   },
   draw,
 )
@@ -255,18 +254,6 @@ function write(client, text, mode) {
 /** @param {{ seq?: number | undefined }} message @param {string} emoji @param {boolean} on */
 function react({ seq }, emoji, on) {
   if (seq !== undefined) page.client?.react(page.client.current, seq, emoji, on)
-}
-
-/**
- * @param {string[]} ids @param {number} count  of people, who may be more than the ids
- * @returns {string}
- */
-function namesOf(ids, count) {
-  const me = page.client?.user.id
-  const names = ids.map((id) => (id === me ? 'you' : talk.people.get(id)))
-  const known = names.filter((name) => name !== undefined)
-  const rest = count - known.length
-  return [...known, ...(rest > 0 ? [`${rest} more`] : [])].join(', ')
 }
 
 /** @param {number} seq  of a message in this room */

@@ -12,7 +12,6 @@ import { fullTimeOf, initialOf, plural, splitLinks, timeOf, tintOf } from './tex
  * @property {(id: string) => void} discard
  * @property {(seq: number) => string} linkTo  the address of a message
  * @property {(message: Row['message'], emoji: string, on: boolean) => void} react
- * @property {(ids: string[], count: number) => string} namesOf  people, for a person to read
  */
 
 const TINTS = 4
@@ -28,7 +27,7 @@ export function renderRow(row, actions, node = el('li', { tabIndex: -1 })) {
     parts.push(renderQuote(row.quoted, actions.linkTo(message.replyTo)))
   }
   parts.push(renderBody(message))
-  if (message.reactions?.length) parts.push(renderReactions(row, actions))
+  if (row.reactions.length > 0) parts.push(renderReactions(row, actions))
   const failed = parcels.filter((parcel) => parcel.failed !== undefined)
   for (const parcel of failed) parts.push(renderFailure(parcel, actions))
   node.className = classesOf(row)
@@ -89,21 +88,16 @@ function renderQuote(quoted, href) {
 }
 
 /** @param {Row} row @param {Actions} actions */
-function renderReactions({ message, me }, { react, namesOf }) {
-  const chips = (message.reactions ?? []).map(({ emoji, count, users }) => {
-    const isOn = users.includes(me)
-    const names = namesOf(users, count)
+function renderReactions({ message, reactions }, { react }) {
+  const chips = reactions.map(({ emoji, count, isOn, names }) => {
     const chip = el(
       'button',
       { type: 'button', ariaPressed: String(isOn), title: names },
-      emoji,
-      ' ',
-      el('span', { ariaHidden: 'true' }, String(count)),
+      ...[emoji, ' ', el('span', { ariaHidden: 'true' }, String(count))],
       el('span', { className: 'sr' }, `${plural(count, 'person', 'people')}: ${names}`),
     )
     chip.dataset.key = emoji
-    if (message.seq === undefined) chip.disabled = true
-    else chip.onclick = () => react(message, emoji, !isOn)
+    chip.onclick = () => react(message, emoji, !isOn)
     return el('li', {}, chip)
   })
   return el('ul', { className: 'reactions', ariaLabel: 'Reactions' }, ...chips)

@@ -26,7 +26,7 @@ const ANSWER_MS = 10_000
 const RETRY_MS = 1_000
 /** An entry that closed the socket this often is not sent again by itself. */
 const STRIKES = 2
-const TRY_AGAIN = new Set(['unavailable', 'rate_limited', 'too_many'])
+const TRY_AGAIN = new Set(['unavailable', 'rate_limited'])
 /** How many ids of entries that are done with are remembered. */
 const DONE = 1_000
 // The connection or the room comes back, and with it the next try.
@@ -96,7 +96,9 @@ export class Outbox {
     const parcel = this.#parcels.get(id ?? '')
     if (!parcel) return
     const { room } = parcel.frame
-    if (TRY_AGAIN.has(code)) return this.#hold(room, parcel.frame.id, retryAfterMs ?? RETRY_MS)
+    // What is too many passes by itself only where the server says when.
+    const passes = TRY_AGAIN.has(code) || retryAfterMs !== undefined
+    if (passes) return this.#hold(room, parcel.frame.id, retryAfterMs ?? RETRY_MS)
     if (COMES_BACK.has(code)) return this.#release(room, parcel.frame.id)
     this.#keep({ ...parcel, failed: message })
     this.#release(room, parcel.frame.id)

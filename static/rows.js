@@ -14,6 +14,7 @@ import { react } from './timeline.js'
  * @property {Parcel[]} parcels  what waits in the outbox, the message itself or changes of it
  * @property {Item | 'missing'} [quoted]  what it answers
  * @property {User[]} mentions  whom it names
+ * @property {Reaction[]} reactions
  * @property {string} me  id
  * @property {boolean} isFirst  of a run by one author: it shows name and time
  * @property {boolean} isOwn
@@ -21,6 +22,7 @@ import { react } from './timeline.js'
  * @property {string} [day]  which begins with it
  * @property {boolean} isNews  the first that is new to the reader
  */
+/** @typedef {{ emoji: string, count: number, isOn: boolean, names: string }} Reaction  names: of those who reacted, for a person to read */
 /**
  * @typedef {object} View
  * @property {Timeline} timeline
@@ -54,6 +56,7 @@ export function rowsOf(view, now = new Date()) {
     ...quote(row.message.replyTo, view.timeline),
     ...(days[i] !== days[i - 1] && { day: days[i] ?? '' }),
     mentions: namesOf(row.message.mentions, view.people),
+    reactions: (row.message.reactions ?? []).map((reaction) => toReaction(reaction, view)),
     me: me.id,
     isFirst: i === news || isTarget(row, view) || startsRun(row.message, rows[i - 1]?.message),
     isOwn: row.message.author.id === me.id,
@@ -74,7 +77,8 @@ export function isSame(a, b) {
     a.isFirst === b.isFirst &&
     a.isTarget === b.isTarget &&
     a.quoted === b.quoted &&
-    a.mentions.length === b.mentions.length
+    a.mentions.length === b.mentions.length &&
+    a.reactions.every(({ names }, i) => names === b.reactions[i]?.names)
   )
 }
 
@@ -114,6 +118,14 @@ function toRow(parcel, me) {
 function quote(seq, timeline) {
   if (seq === undefined) return {}
   return { quoted: timeline.at(seq) ?? /** @type {const} */ ('missing') }
+}
+
+/** @param {Item['reactions'][number]} reaction @param {View} view  @returns {Reaction} */
+function toReaction({ emoji, count, users }, { people, me }) {
+  const known = users.flatMap((id) => (id === me.id ? 'you' : (people.get(id) ?? [])))
+  const rest = count - known.length
+  const names = [...known, ...(rest > 0 ? [`${rest} more`] : [])].join(', ')
+  return { emoji, count, isOn: users.includes(me.id), names }
 }
 
 /** @param {string[] | undefined} ids @param {Map<string, string>} people  @returns {User[]} */
