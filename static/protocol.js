@@ -12,6 +12,8 @@ export const FRAME_BYTES = 16_384
 export const BODY_LENGTH = 4_000
 /** Longest name, in code points after NFC. */
 export const NAME_LENGTH = 32
+/** Longest query of a search, in code points. */
+export const QUERY_LENGTH = 200
 /** Most messages of one page. */
 export const PAGE_LENGTH = 100
 /** More missed entries than this, and a join starts afresh instead of replaying. */
@@ -338,6 +340,27 @@ export const NewInvitation = v.object({
 })
 /** Its answer, and the body of `POST /api/rooms/:room/members`. */
 export const Invitation = v.object({ invite: Token, expiresAt: v.optional(Time) })
+/** A number in the query of an address. */
+const Digits = v.pipe(v.string(), v.digits('a whole number'), v.transform(Number))
+/** Query of `GET /api/rooms/:room/search`. */
+export const Search = v.object({
+  q: v.pipe(
+    v.string(),
+    v.check((text) => text !== '' && fits(text, QUERY_LENGTH), `1 to ${QUERY_LENGTH} characters`),
+  ),
+  before: v.optional(v.pipe(Digits, Seq)),
+  limit: v.optional(
+    v.pipe(Digits, v.minValue(1, 'at least 1'), v.maxValue(PAGE_LENGTH, `at most ${PAGE_LENGTH}`)),
+  ),
+})
+/** Its answer: a page of a room's messages. */
+export const LogPage = v.object({
+  room: Room,
+  epoch: v.string(),
+  head: Seq,
+  messages: v.array(Message),
+  more: v.boolean(),
+})
 /** An error over HTTP, `application/problem+json` (RFC 9457). */
 export const Problem = v.object({
   type: v.optional(v.string()),

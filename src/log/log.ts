@@ -36,6 +36,15 @@ export interface Log {
   /** The newest `limit` messages with `seq` < `before` (default: all), ascending, as of now. */
   page(room: string, limit: number, before?: number): Promise<Page>
 
+  /**
+   * The newest `limit` messages with `seq` < `before` in which all of the query is found, as
+   * `phrasesOf` reads it: ascending, as of now, with `more` when there are older ones. It MUST find
+   * a message by its newest words and by no others, in this room and in no other, and a deleted one
+   * never; every message that was on disk when it was asked, and nothing in a query fails.
+   * @throws {LogUnavailable} when it would take too long
+   */
+  search(room: string, query: string, limit: number, before?: number): Promise<Page>
+
   /** What the log has at positions that a node holds, in one read; rooms without entries are left out. */
   compare(positions: readonly Position[]): Promise<Compared[]>
 

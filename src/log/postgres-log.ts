@@ -6,11 +6,28 @@ import type { Message } from '../protocol.ts'
 import type { Compared, Log, RoomSummary } from './log.ts'
 import type { Postgres } from './postgres.ts'
 import * as rows from './rows.ts'
+import { phrasesOf, wordsOf, type Phrase } from './words.ts'
 
 /** Row by row what became of the drafts; a new one comes as its `seq` alone. */
 type AppendedRow = rows.Row & { outcome: 'new' | 'repeat' | rows.Refusal }
 /** A room without messages has one row, whose message is null. */
 type PageRow = rows.MessageRow & { head: number; reactions: Message['reactions'] | null }
+
+/** A page of the room `$1`: those of its rows that `messages` selects. */
+const pageOf = (messages: string) => `
+    SELECT rooms.head, m.*, edit.body AS edited_body, edit.at AS edited_at, r.reactions
+    FROM rooms
+      LEFT JOIN LATERAL (${messages}) AS m ON true
+      LEFT JOIN messages AS edit ON edit.room = $1 AND edit.seq = m.newest_edit
+      LEFT JOIN LATERAL (
+        SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users)
+          ORDER BY first) AS reactions
+        FROM (
+          SELECT emoji, count(*) AS count, min(seq) AS first,
+            (array_agg(author_id ORDER BY seq))[1:${rows.REACTION_USERS}] AS users
+          FROM reactions WHERE room = $1 AND target = m.seq GROUP BY emoji) AS by_emoji
+        ) AS r ON true
+    WHERE rooms.room = $1 ORDER BY m.seq DESC`
 
 /** Statements; `$1` is the room, unless there is another word. */
 export const SQL = {
@@ -35,21 +52,11 @@ export const SQL = {
     INSERT INTO revocations (room, user_id) SELECT room, user_id FROM gone`,
   after: 'SELECT * FROM messages WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3',
   // $2 before, $3 limit
-  page: `
-    SELECT rooms.head, m.*, edit.body AS edited_body, edit.at AS edited_at, r.reactions
-    FROM rooms
-      LEFT JOIN LATERAL (SELECT * FROM messages
-        WHERE room = $1 AND kind = 'message' AND seq < $2 ORDER BY seq DESC LIMIT $3) AS m ON true
-      LEFT JOIN messages AS edit ON edit.room = $1 AND edit.seq = m.newest_edit
-      LEFT JOIN LATERAL (
-        SELECT json_agg(json_build_object('emoji', emoji, 'count', count, 'users', users)
-          ORDER BY first) AS reactions
-        FROM (
-          SELECT emoji, count(*) AS count, min(seq) AS first,
-            (array_agg(author_id ORDER BY seq))[1:${rows.REACTION_USERS}] AS users
-          FROM reactions WHERE room = $1 AND target = m.seq GROUP BY emoji) AS by_emoji
-        ) AS r ON true
-    WHERE rooms.room = $1 ORDER BY m.seq DESC`,
+  page: pageOf(`SELECT * FROM messages
+        WHERE room = $1 AND kind = 'message' AND seq < $2 ORDER BY seq DESC LIMIT $3`),
+  // $2 before, $3 limit, $4 patterns, $5 keys
+  search: pageOf(`SELECT * FROM messages
+        WHERE room = $1 AND seq = ANY (ARRAY(SELECT hearth_search($1, $2, $3, $4, $5)))`),
   // $1 rooms, $2 seqs
   compare: `
     SELECT room, head, (SELECT id FROM messages WHERE room = rooms.room AND seq = held.seq) AS id
@@ -83,6 +90,12 @@ export function createPostgresLog(
   { epoch, query, queryFirst, close }: Omit<Postgres, 'transaction' | 'connect'>,
   clock: Clock,
 ): Log {
+  const readPage = async (text: string, limit: number, values: unknown[]) => {
+    const found = await query<PageRow>(text, values)
+    const messages = found.filter(({ seq }) => seq !== null)
+    return rows.toPage(found[0]?.head ?? 0, messages, limit, ({ reactions }) => reactions ?? [])
+  }
+
   return {
     epoch,
 
@@ -92,6 +105,7 @@ export function createPostgresLog(
       const wanted = drafts.map((draft) => ({
         ...rows.toRow(draft, 0, at),
         moderates: draft.moderates,
+        ...('body' in draft && { words: wordsOf(draft.body) }),
       }))
       const values = [JSON.stringify(wanted), EMOJI_PER_MESSAGE]
       const appended = await queryFirst<AppendedRow>(SQL.append, values)
@@ -131,10 +145,14 @@ export function createPostgresLog(
     after: async (room, after, limit) =>
       (await query<rows.Row>(SQL.after, [room, after, limit])).map(rows.toEntry),
 
-    page: async (room, limit, before = Number.MAX_SAFE_INTEGER) => {
-      const found = await query<PageRow>(SQL.page, [room, before, limit + 1])
-      const messages = found.filter(({ seq }) => seq !== null)
-      return rows.toPage(found[0]?.head ?? 0, messages, limit, ({ reactions }) => reactions ?? [])
+    page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>
+      readPage(SQL.page, limit, [room, before, limit + 1]),
+
+    search: (room, text, limit, before = Number.MAX_SAFE_INTEGER) => {
+      const phrases = phrasesOf(text)
+      const most = phrases.length > 0 ? limit + 1 : 0
+      const found = [phrases.map(toPattern), phrases.map((each) => toKeys(room, each)).join(' & ')]
+      return readPage(SQL.search, limit, [room, before, most, ...found])
     },
 
     compare: (positions) =>
@@ -158,4 +176,15 @@ export function createPostgresLog(
 
     close,
   }
+}
+
+/** For LIKE: words are letters and digits, which mean themselves there. */
+function toPattern({ words, isExact }: Phrase) {
+  return `% ${words.join(' ')}${isExact ? ' ' : ''}%`
+}
+
+/** For a tsquery: the words that any message with the phrase must have. */
+function toKeys(room: string, { words, isExact }: Phrase) {
+  const keys = words.map((word) => `'${room}/${word}'`).join(' & ')
+  return isExact ? keys : `${keys}:*`
 }

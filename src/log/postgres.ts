@@ -6,6 +6,7 @@ import pg from 'pg'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { DatabaseError, LogUnavailable } from './log.ts'
+import { wordsOf } from './words.ts'
 
 const OLDEST_VERSION = 14
 /** Of one node, beside the one for appends and the one that listens. */
@@ -16,7 +17,9 @@ const MIGRATION_MS = 60_000
 const WARNING_MS = 10_000
 
 /** One step per version; a step that was released is never changed. */
-export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql']
+export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql', 'postgres-3.sql']
+/** Messages whose words are made in one transaction. */
+const WORDS_BATCH = 1_000
 /** Nodes that start at once migrate one after the other. Any number that others do not use. */
 const MIGRATION_LOCK = 4_843_652_184
 
@@ -124,7 +127,9 @@ async function prepare(config: pg.ClientConfig): Promise<string> {
     if (!isDurable) {
       getLogger(['hearth']).warn('Postgres has fsync=off: a crash of its machine loses messages')
     }
-    return await migrate(client)
+    const epoch = await migrate(client)
+    while (await makeWords(client)) continue
+    return epoch
   } finally {
     await client.end()
   }
@@ -147,6 +152,36 @@ async function migrate(client: pg.Client): Promise<string> {
   }
   await client.query('COMMIT')
   return epoch
+}
+
+/**
+ * The words of messages that came before there were any, or by a node of an earlier version.
+ * @returns whether there may be more
+ */
+async function makeWords(client: pg.Client): Promise<boolean> {
+  await client.query('BEGIN')
+  const { rows: locked } = await client.query(
+    `SELECT room, seq FROM words WHERE text IS NULL
+     ORDER BY room, seq LIMIT ${WORDS_BATCH} FOR UPDATE SKIP LOCKED`,
+  )
+  const places = [locked.map(({ room }) => room), locked.map(({ seq }) => seq)]
+  // Read once they are locked: who edits or deletes one of them now waits.
+  const { rows } = await client.query(
+    `SELECT coalesce(edit.body, m.body) AS body
+     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS place (room, seq, nth)
+       JOIN messages AS m USING (room, seq)
+       LEFT JOIN messages AS edit ON edit.room = m.room AND edit.seq = m.newest_edit
+     ORDER BY nth`,
+    places,
+  )
+  await client.query(
+    `UPDATE words SET text = made.text
+     FROM unnest($1::text[], $2::bigint[], $3::text[]) AS made (room, seq, text)
+     WHERE words.room = made.room AND words.seq = made.seq`,
+    [...places, rows.map(({ body }) => wordsOf(body))],
+  )
+  await client.query('COMMIT')
+  return locked.length === WORDS_BATCH
 }
 
 async function connect(config: pg.ClientConfig): Promise<pg.Client> {

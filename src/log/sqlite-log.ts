@@ -5,7 +5,10 @@ import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
 import type { Message } from '../protocol.ts'
 import { LogUnavailable, type Draft, type Log, type Outcome } from './log.ts'
 import * as rows from './rows.ts'
+import { createSearcher } from './searcher.ts'
 import { transaction, type Database } from './sqlite.ts'
+import { createWordIndex } from './sqlite-words.ts'
+import { hasAll, phrasesOf, wordsOf } from './words.ts'
 
 /** What the file or the disk may say that a later try can find mended. */
 const PASSING = /SQLITE_(FULL|IOERR|BUSY|NOMEM|READONLY|CANTOPEN)|disk|locked|readonly/i
@@ -16,7 +19,10 @@ const COLUMNS = [
   ...(['reply_to', 'mentions', 'emoji', 'is_on', 'digest'] as const),
 ]
 
-export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): Log {
+export function createSqliteLog(database: Database, clock: Clock): Log {
+  const { db, epoch, close } = database
+  const index = createWordIndex(db)
+  const searcher = createSearcher(database, clock)
   const sql = {
     room: db.prepare('SELECT head FROM rooms WHERE room = ?'),
     setHead: db.prepare(
@@ -111,11 +117,16 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     return used.length >= EMOJI_PER_MESSAGE && !used.includes(emoji)
   }
 
-  /** What an entry does to those before it. */
-  const applyToTarget = (draft: Draft, seq: number) => {
+  /** What an entry does to those before it, and to the index. */
+  const apply = (draft: Draft, seq: number) => {
     const { room } = draft
-    if (draft.kind === 'edit') sql.setNewestEdit.run(seq, room, draft.target)
+    if (draft.kind === 'message') index.put(room, seq, draft.body)
+    if (draft.kind === 'edit') {
+      sql.setNewestEdit.run(seq, room, draft.target)
+      index.put(room, draft.target, draft.body)
+    }
     if (draft.kind === 'delete') {
+      index.remove(room, draft.target)
       sql.erase.run(room, draft.target)
       sql.eraseEdits.run(room, draft.target)
       sql.dropReactions.run(room, draft.target)
@@ -134,7 +145,7 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
     const refused = known ? 'conflict' : refusal(draft)
     if (refused) return rows.refuse(draft, refused)
     sql.insert.run(...COLUMNS.map((column) => row[column]))
-    applyToTarget(draft, row.seq)
+    apply(draft, row.seq)
     return { entry: rows.toEntry(row), repeat: false }
   }
 
@@ -214,6 +225,21 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
       return rows.toPage(headOf(room), found, limit, ({ seq }) => reactionsOf(seq, reactions))
     },
 
+    search: async (room, query, limit, before = Number.MAX_SAFE_INTEGER) => {
+      const phrases = phrasesOf(query)
+      const values = index.values(room, phrases, before, limit + 1)
+      const seqs = values ? await searcher.search(values) : []
+      const found = seqs.slice(0, limit).flatMap((seq) => {
+        const [row] = sql.page.all(room, seq + 1, 1) as rows.MessageRow[]
+        // It may have been changed since the thread looked.
+        return hasAll(wordsOf(row?.edited_body ?? row?.body ?? ''), phrases) ? [row!] : []
+      })
+      const page = rows.toPage(headOf(room), found, limit, ({ seq }) =>
+        reactionsOf(seq, sql.reactions.all(room, seq, seq) as ReactionRow[]),
+      )
+      return { ...page, more: seqs.length > limit }
+    },
+
     compare: async (positions) =>
       positions.flatMap(({ room, seq }) => {
         const head = headOf(room)
@@ -246,7 +272,10 @@ export function createSqliteLog({ db, epoch, close }: Database, clock: Clock): L
       })
     },
 
-    close: async () => close(),
+    close: async () => {
+      await searcher.close()
+      close()
+    },
   }
 }
 

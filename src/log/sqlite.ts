@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../runtime/runtime.ts'
 import { DatabaseError } from './log.ts'
+import { addWordIndex } from './sqlite-words.ts'
 
 /** The file cannot be opened. */
 export class DataFileError extends DatabaseError {}
@@ -12,6 +13,8 @@ export class DataFileError extends DatabaseError {}
 export interface Database {
   readonly db: Sqlite
   readonly epoch: string
+  /** A path, or `:memory:`. */
+  readonly file: string
   /** Idempotent. */
   close(): void
 }
@@ -47,7 +50,7 @@ export function openDatabase(file: string): Database {
     opened.close()
     release()
   }
-  return { db, epoch, close }
+  return { db, epoch, file, close }
 }
 
 /**
@@ -78,7 +81,7 @@ function makePrivate(path: string) {
 }
 
 /** One step per version; a step that was released is never changed. */
-export const MIGRATIONS = [
+export const MIGRATIONS: readonly (string | ((db: Sqlite) => void))[] = [
   `
   CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
   INSERT INTO meta VALUES (lower(hex(randomblob(16))));
@@ -164,6 +167,7 @@ export const MIGRATIONS = [
   CREATE UNIQUE INDEX users_by_subject ON users (subject);
   ALTER TABLE users ADD COLUMN banned INTEGER NOT NULL DEFAULT 0;
   `,
+  addWordIndex,
 ]
 
 function migrate(db: Sqlite, file: string) {
@@ -175,7 +179,11 @@ function migrate(db: Sqlite, file: string) {
   }
   for (const [index, step] of MIGRATIONS.entries()) {
     if (index < version) continue
-    transaction(db, () => db.exec(`${step}; PRAGMA user_version = ${index + 1}`))
+    transaction(db, () => {
+      if (typeof step === 'string') db.exec(step)
+      else step(db)
+      db.exec(`PRAGMA user_version = ${index + 1}`)
+    })
   }
 }
 

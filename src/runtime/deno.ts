@@ -92,6 +92,8 @@ export const runtime: Runtime = {
       close: () => db.close(),
     }
   },
+
+  reader: new URL('deno-reader.js', import.meta.url),
 }
 
 /** What `Deno.serve` gives to the app; `app.request()` in tests gives nothing. */

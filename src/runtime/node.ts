@@ -92,6 +92,8 @@ export const runtime: Runtime = {
       close: () => void db.close(),
     }
   },
+
+  reader: new URL('node-reader.js', import.meta.url),
 }
 
 /**

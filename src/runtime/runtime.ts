@@ -21,6 +21,11 @@ export interface Runtime {
   encode(text: string): Frame
   /** A SQLite database that this process reads and writes synchronously. */
   openSqlite(file: string): Sqlite
+  /**
+   * The module of a thread that reads a SQLite file: `workerData` is `{ file, sql }`, a message the
+   * values of that one statement, its answer `{ rows }` or `{ error }`; `null` ends it.
+   */
+  readonly reader: URL
 }
 
 export interface ServeOptions {

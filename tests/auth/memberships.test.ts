@@ -122,6 +122,22 @@ const CHECKS: { title: string; check(opened: Opened & { people: string[] }): Pro
     },
   },
   {
+    title: 'who may read a room: everybody a public one, only who is in it a private one',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      await here.admit('den', bob!, invite)
+      const may = (room: string) => Promise.all([ann, bob, eve].map((p) => there.mayRead(room, p!)))
+      assert.deepEqual(await may('den'), [true, true, false])
+      for (const user of [ann!, bob!]) await log.leave('den', user)
+      assert.deepEqual(await may('den'), [true, false, false])
+      await log.enter('lobby', bob!, bob!)
+      assert.deepEqual(await may('lobby'), [true, true, true])
+      assert.deepEqual(await may('nowhere'), [true, true, true])
+      assert.deepEqual(await log.rooms(eve!), [])
+    },
+  },
+  {
     title: 'of many who make one room at once one owns it; a join is before or after',
     check: async ({ here, there, log, people: [ann, bob, eve] }) => {
       for (let n = 0; n < 10; n += 1) {

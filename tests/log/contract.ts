@@ -9,6 +9,7 @@ import type { User } from '../../src/protocol.ts'
 import { createRandom } from '../random.ts'
 import { ann, bob, edit, erase, nthUser, react, say, tell, userId } from './drafts.ts'
 import { comparable, fold, MemoryLog } from './model.ts'
+import { searchChecks } from './searches.ts'
 
 export interface OpenedLog {
   log: Log
@@ -417,6 +418,8 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
       await fc.assert(property, { numRuns: 200 })
     },
   )
+
+  for (const [title, body] of searchChecks) check(title, body)
 
   for (const [title, body] of checks) {
     if (inside) await inside.test(title, body)

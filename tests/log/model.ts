@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { Draft, Entrance, Log, Outcome, Position } from '../../src/log/log.ts'
+import { hasAll, phrasesOf, wordsOf } from '../../src/log/words.ts'
 import type { Entry, ErrorCode, Message } from '../../src/protocol.ts'
 
 const EMOJI_PER_MESSAGE = 20
@@ -147,6 +148,19 @@ export class MemoryLog implements Log {
       const older = entries.filter(({ kind, seq }) => kind === 'message' && seq < before)
       const messages = limit === 0 ? [] : fold(entries, older.slice(-limit))
       return { head: entries.length, messages, more: older.length > limit }
+    })
+  }
+
+  search(room: string, query: string, limit: number, before = Infinity) {
+    return this.#read(() => {
+      const entries = this.entries(room)
+      const phrases = phrasesOf(query)
+      const found = fold(entries).filter(
+        ({ seq, body = '' }) =>
+          phrases.length > 0 && seq < before && hasAll(wordsOf(body), phrases),
+      )
+      const messages = found.slice(Math.max(0, found.length - limit))
+      return { head: entries.length, messages, more: found.length > limit }
     })
   }
 

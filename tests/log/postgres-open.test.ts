@@ -59,6 +59,67 @@ void test('opening Postgres', async (t) => {
     ])
   })
 
+  await check(
+    'what was said before there was a search is found, and by an older node',
+    async (each) => {
+      const url = await server.newDatabase()
+      const open = async () => createPostgresLog(await openDatabase(each, url), systemClock)
+      const log = await open()
+      const many = Array.from({ length: 1_100 }, (_, n) => say(ann, `word ${n + 1}`))
+      for (const part of [many.slice(0, 500), many.slice(500, 1_000), many.slice(1_000)]) {
+        await log.append(part)
+      }
+      await log.append([
+        edit(ann, 1, 'first'),
+        edit(ann, 1, 'second'),
+        erase(ann, 2),
+        react(bob, 3),
+      ])
+      // As the migration leaves them, and the append of a node that knows no words.
+      await server.query(url, 'UPDATE words SET text = NULL')
+      assert.deepEqual((await log.search('lobby', 'word', 1)).messages, [])
+      const again = await open()
+      const found = async (query: string) =>
+        (await again.search('lobby', query, 100)).messages.map(({ seq }) => seq)
+      assert.deepEqual(await found('second'), [1])
+      assert.deepEqual(await found('first'), [])
+      assert.deepEqual(await found('"2"'), [])
+      assert.deepEqual(await found('"word 1100"'), [1_100])
+      const old = [
+        { ...rowOf(1), room: 'den' },
+        { ...rowOf(2), kind: 'edit', target: 1, room: 'den' },
+      ]
+      await server.query(url, 'SELECT hearth_append($1, 20)', [JSON.stringify(old)])
+      const page = await (await open()).search('den', 'said', 100)
+      assert.deepEqual(
+        page.messages.map(({ body }) => body),
+        ['said 2'],
+      )
+    },
+  )
+
+  await check(
+    'a rare word of a large room is found by its keys, whatever the statistics',
+    async (each) => {
+      const url = await server.newDatabase()
+      const db = await openDatabase(each, url)
+      const [found] = await db.query<{ source: string; settings: string[] }>(
+        `SELECT prosrc AS source, proconfig AS settings FROM pg_proc
+         WHERE proname = 'hearth_search_all'`,
+      )
+      const { source, settings } = found!
+      const values: Record<string, string> = {
+        ...{ place: "'a'", below: '9', most: '5', patterns: "'{% b%}'", keys: "'x'::tsquery" },
+      }
+      const statement = source.replace(/\b[a-z]+\b/g, (name) => values[name] ?? name)
+      const plans = await db.transaction(async (query) => {
+        for (const setting of settings) await query(`SET LOCAL ${setting}`)
+        return query(`EXPLAIN ${statement}`)
+      })
+      assert.match(JSON.stringify(plans), /Bitmap Index Scan on words_by_key/)
+    },
+  )
+
   await check('a person can read the messages', async (each) => {
     const url = await server.newDatabase()
     const log = createPostgresLog(await openDatabase(each, url), systemClock)
@@ -194,3 +255,11 @@ void test('opening Postgres', async (t) => {
     }
   })
 })
+
+/** A draft as a node of an earlier version sends it: without words. */
+function rowOf(n: number) {
+  return {
+    ...{ room: 'lobby', id: userId(n), kind: 'message', author_id: ann.id, author_name: ann.name },
+    ...{ at: new Date(0), body: `said ${n}`, digest: `digest ${n}`, moderates: false },
+  }
+}
