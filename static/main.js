@@ -6,10 +6,12 @@ import { createApi } from './api.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
 import { find } from './dom.js'
+import { listenToKeys } from './keys.js'
 import { createMemoryStore } from './outbox.js'
 import { CLOSE, Room } from './protocol.js'
 import { Settings } from './settings.js'
 import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
+import { createSearch } from './search.js'
 import { createSignIn } from './sign-in.js'
 import { Talk } from './talk.js'
 import { shutLine, typingLine } from './text.js'
@@ -79,6 +81,11 @@ const actions = createActions({
   },
 })
 
+const search = createSearch({
+  ask: (q, before) => api.search(page.client?.current ?? LOBBY, q, before),
+  linkTo: (seq) => addressOf(page.client?.current ?? LOBBY, seq),
+})
+
 void start()
 
 async function start() {
@@ -143,6 +150,7 @@ function leaveChat() {
   page.client = undefined
   page.settings = undefined
   actions.hide()
+  search.clear()
   talk.clear()
   composer.close()
   renderRooms([], '')
@@ -175,7 +183,8 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   if (!room) return go(LOBBY, { replace: true })
   if (room.shut && turnBack(rooms, room.name, room.shut)) return
   const [status, hint] = describe(connection.state, room)
-  setText(find('room-title', HTMLElement), room.name)
+  if (find('room-title', HTMLElement).textContent !== room.name) search.clear()
+  for (const id of ['room-title', 'search-room']) setText(find(id, HTMLElement), room.name)
   setText(find('status', HTMLElement), status || (page.word ?? ''))
   setLine(find('typing', HTMLElement), hint ? [hint] : typingLine(room.typing))
   find('composer', HTMLElement).hidden = room.shut !== undefined
@@ -281,6 +290,12 @@ function hasStorage() {
   }
 }
 
+/** Where it is wide enough it stands there already. @param {string} id */
+function openDrawer(id) {
+  const drawer = find(id, HTMLElement)
+  if (!drawer.checkVisibility()) drawer.showPopover()
+}
+
 function closeDrawers() {
   for (const id of ['rooms', 'people']) find(id, HTMLElement).hidePopover()
 }
@@ -292,6 +307,26 @@ document.addEventListener('click', (event) => {
   const { name, seq } = readAddress(link.getAttribute('href') ?? '')
   go(name, { seq })
 })
+
+listenToKeys({
+  step(by, isUnread) {
+    const { client } = page
+    if (!client) return
+    const isCurrent = (/** @type {string} */ name) => name === client.current
+    const rooms = [...client.rooms.values()].filter((room) => !room.shut)
+    const open = rooms.filter(({ name, unread }) => !isUnread || unread > 0 || isCurrent(name))
+    const names = open.map((room) => room.name).sort()
+    const next = names.at((names.findIndex(isCurrent) + by) % names.length)
+    if (next !== undefined && !isCurrent(next)) go(next)
+  },
+  enter() {
+    openDrawer('rooms')
+    find('room-name', HTMLInputElement).focus()
+  },
+  search: search.open,
+})
+
+find('open-search', HTMLButtonElement).onclick = search.open
 
 find('enter', HTMLFormElement).onsubmit = (event) => {
   event.preventDefault()

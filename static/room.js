@@ -230,8 +230,7 @@ export class Room {
   seek() {
     const { place, timeline } = this
     if (place === undefined || timeline.epoch === undefined || timeline.stretchAt(place)) return
-    if (place > timeline.position) this.place = undefined
-    else this.#ask(place + AROUND)
+    this.#ask(place + AROUND)
   }
 
   /** Asks for the page before the oldest message of the stretch. */

@@ -220,13 +220,13 @@ export class Talk {
   #place(room) {
     const seq = this.#goal
     if (typeof seq !== 'number') return this.#placeAtStart(room)
-    const isHere = room.timeline.stretchAt(seq) === room.stretch
-    if (!isHere || room.place !== seq) return room.place === undefined ? this.toEnd() : undefined
+    if (room.timeline.stretchAt(seq) !== room.stretch) return
     const { row, node } = this.#nearest(seq) ?? {}
+    if (!node) return this.toEnd()
     this.#goal = undefined
     if (row?.isNews) return this.#scrollTo(node, 'start')
     this.#scrollTo(node, 'center')
-    if (this.#target !== undefined) node?.focus({ preventScroll: true })
+    if (this.#target !== undefined) node.focus({ preventScroll: true })
   }
 
   /** At the line above what is new, if there is something; else at the end. @param {Room} room */
@@ -247,9 +247,9 @@ export class Talk {
     return [...this.#held.values()].find(({ row }) => (row.message.seq ?? 0) >= seq)
   }
 
-  /** @param {HTMLElement | undefined} node @param {'start' | 'center'} block */
+  /** @param {HTMLElement} node @param {'start' | 'center'} block */
   #scrollTo(node, block) {
-    const line = node?.previousElementSibling
+    const line = node.previousElementSibling
     const isBelowLine = block === 'start' && line?.classList.contains('line')
     ;(isBelowLine ? line : node)?.scrollIntoView({ block })
     this.#onScroll()

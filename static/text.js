@@ -88,3 +88,37 @@ export function initialOf(name) {
 
 /** One of `count` tints, always the same for a user. @param {string} id @param {number} count */
 export const tintOf = (id, count) => parseInt(id.slice(0, 8), 16) % count
+
+const WORD = /[\p{L}\p{N}\p{M}]+/gu
+/** Of a text that was found, so much stands before the first match, and in all. */
+const LEAD = 40
+const EXCERPT = 160
+
+/** @param {string} text */
+const fold = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
+
+/**
+ * The part of a text around what was looked for, cut where that begins and ends.
+ * @param {string} text @param {string} query
+ * @returns {{ text: string, isMatch: boolean }[]}
+ */
+export function highlight(text, query) {
+  const wanted = (query.match(WORD) ?? []).map(fold)
+  const words = [...text.matchAll(WORD)].map((match) => ({ at: match.index, text: match[0] }))
+  const found = words.flatMap(({ at, text }) => {
+    const folded = fold(text)
+    const part = wanted.find((one) => folded.includes(one))
+    return part === undefined ? [] : [{ at, end: at + text.length }]
+  })
+  const start = Math.max(0, (found[0]?.at ?? 0) - LEAD)
+  const shown = text.slice(0, start + EXCERPT)
+  const parts = found.flatMap(({ at, end }, i) => [
+    { text: shown.slice(found[i - 1]?.end ?? start, at), isMatch: false },
+    { text: shown.slice(at, end), isMatch: true },
+  ])
+  const rest = { text: shown.slice(found.at(-1)?.end ?? start), isMatch: false }
+  const cut = { text: '…', isMatch: false }
+  const before = start > 0 ? [cut] : []
+  const after = shown.length < text.length ? [cut] : []
+  return [...before, ...parts, rest, ...after].filter((part) => part.text !== '')
+}

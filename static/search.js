@@ -1,0 +1,93 @@
+/** Finding an old message of a room: what is looked for, what was found, one step to each. */
+
+import { el, find } from './dom.js'
+import { plainText } from './markdown.js'
+import { setText } from './sidebar.js'
+import { dayOf, highlight, timeOf } from './text.js'
+
+/** @typedef {import('./api.js').LogPage} LogPage */
+/** @typedef {import('./protocol.js').Message} Message */
+/**
+ * @typedef {object} SearchOptions
+ * @property {(q: string, before?: number) => Promise<import('./api.js').Answer<LogPage>>} ask
+ * @property {(seq: number) => string} linkTo  the address of a message
+ */
+
+/** So long after the last key the search begins. */
+const PAUSE_MS = 300
+
+/** @param {SearchOptions} options */
+export function createSearch({ ask, linkTo }) {
+  const panel = find('search', HTMLElement)
+  const field = find('q', HTMLInputElement)
+  const list = find('hits', HTMLElement)
+  const older = find('older-hits', HTMLButtonElement)
+  const status = find('search-note', HTMLElement)
+  /** @type {{ q: string, oldest?: number, timer?: ReturnType<typeof setTimeout> }} */
+  const state = { q: '' }
+
+  /** @param {string} q @param {number} [before] */
+  async function search(q, before) {
+    clearTimeout(state.timer)
+    state.q = q
+    if (before === undefined) show([], false)
+    if (q === '') return setText(status, '')
+    setText(status, 'Searching…')
+    const { value, failure } = await ask(q, before)
+    if (q !== state.q) return
+    if (failure) return setText(status, explain(failure))
+    show(value.messages, value.more, before !== undefined)
+    const count = list.children.length
+    setText(status, count === 0 ? 'Nothing was found.' : `${count}${value.more ? ' or more' : ''} found`)
+  }
+
+  /** Newest first. @param {Message[]} messages @param {boolean} more @param {boolean} [isAdded] */
+  function show(messages, more, isAdded = false) {
+    const items = messages.toReversed().map(renderFound)
+    if (isAdded) list.append(...items)
+    else list.replaceChildren(...items)
+    older.hidden = !more
+    if (isAdded) items[0]?.querySelector('a')?.focus()
+    const [oldest] = messages
+    if (oldest) state.oldest = oldest.seq
+  }
+
+  /** @param {Message} message */
+  function renderFound({ seq, author, at, body = '' }) {
+    const parts = highlight(plainText(body), state.q)
+    const text = parts.map(({ text, isMatch }) => (isMatch ? el('mark', {}, text) : text))
+    const when = el('time', { dateTime: at }, `${dayOf(at)}, ${timeOf(at)}`)
+    const by = el('span', { className: 'by' }, el('bdi', {}, author.name), ' ', when)
+    const link = el('a', { href: linkTo(seq) }, by, el('span', { dir: 'auto' }, ...text))
+    return el('li', {}, link)
+  }
+
+  field.oninput = () => {
+    clearTimeout(state.timer)
+    state.timer = setTimeout(() => void search(field.value.trim()), PAUSE_MS)
+  }
+  find('search-form', HTMLFormElement).onsubmit = (event) => {
+    event.preventDefault()
+    void search(field.value.trim())
+  }
+  older.onclick = () => void search(state.q, state.oldest)
+
+  return {
+    open() {
+      if (!panel.matches(':popover-open')) panel.showPopover()
+      field.select()
+    },
+    /** What was found belongs to another room, or to somebody else. */
+    clear() {
+      field.value = ''
+      void search('')
+    },
+  }
+}
+
+/** @param {import('./api.js').Failure} failure */
+function explain({ code, detail, retryAfterMs = 0 }) {
+  if (code === 'offline') return 'The server cannot be reached.'
+  if (code === 'rate_limited') return `Too fast. Try again in ${Math.ceil(retryAfterMs / 1000)} s.`
+  return detail ?? 'That did not work. Try again.'
+}
