@@ -190,7 +190,7 @@ export const searchChecks: [title: string, body: (opened: { log: Log }) => Promi
           }
         },
       )
-      await fc.assert(property, { numRuns: 60 })
+      await fc.assert(property, { numRuns: 40 })
     },
   ],
 ]
