@@ -1,9 +1,14 @@
 /** Words for people: links in a text, times, numbers, initials. */
 
-// Up to white space or what cannot be part of an address, such as a character that turns the
-// direction and would make it read as another one; the tail is looked at below.
-const ADDRESS = /\bhttps?:\/\/[^\s<>"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu
-const TAIL = /[.,:;!?'…]+$/u
+/** What turns the direction of the text around it; for a class of a regular expression. */
+export const TURNS = String.raw`\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069`
+/**
+ * Up to white space or what cannot be part of an address, such as a character that turns the
+ * direction and would make it read as another one; the tail is looked at below.
+ */
+export const ADDRESS = new RegExp(String.raw`\bhttps?:\/\/[^\s<>"${TURNS}]+`, 'giu')
+// Markers too, as in GFM: `**https://a.example**`.
+const TAIL = ".,:;!?'…*_)"
 
 /**
  * A text cut where links begin and end.
@@ -24,14 +29,15 @@ export function splitLinks(text) {
 
 /** `(see https://a.example/b_(c)).` ends at `(c)`. @param {string} address  @returns {string} */
 function trimTail(address) {
-  const bare = address.replace(TAIL, '')
-  const closes = bare.endsWith(')') && bare.split(')').length > bare.split('(').length
-  const trimmed = closes ? bare.slice(0, -1) : bare
-  return trimmed === address ? address : trimTail(trimmed)
+  const end = 1 + address.split('').findLastIndex((char) => !TAIL.includes(char))
+  const core = address.slice(0, end)
+  const open = core.split('(').length - core.split(')').length
+  const [closing] = [...address.slice(end).matchAll(/\)/g)].slice(0, Math.max(open, 0)).slice(-1)
+  return closing ? address.slice(0, end + closing.index + 1) : core
 }
 
 /** @param {string} address */
-function isLink(address) {
+export function isLink(address) {
   const protocol = URL.canParse(address) && new URL(address).protocol
   return protocol === 'http:' || protocol === 'https:'
 }

@@ -15,6 +15,13 @@ test('links are found, and nothing of the text is lost', () => {
   )
 })
 
+test('what ends an address is not part of it', () => {
+  assert.deepEqual(hrefs('**https://a.example/b_c**. (https://b.example/(c).).'), [
+    'https://a.example/b_c',
+    'https://b.example/(c)',
+  ])
+})
+
 test('only http and https, and only what can be read as an address', () => {
   assert.deepEqual(hrefs('javascript:alert(1) data:text/html,x ftp://a.example www.a.example'), [])
   assert.deepEqual(hrefs('https:// http://[bad https://?'), [])
