@@ -1,7 +1,9 @@
 /** One message as a row of the list. */
 
+import { renderText } from './body.js'
 import { el, refill } from './dom.js'
-import { fullTimeOf, initialOf, plural, splitLinks, timeOf, tintOf } from './text.js'
+import { plainText } from './markdown.js'
+import { fullTimeOf, initialOf, plural, timeOf, tintOf } from './text.js'
 
 /** @typedef {import('./timeline.js').Item} Item */
 /** @typedef {import('./outbox.js').Parcel} Parcel */
@@ -26,7 +28,7 @@ export function renderRow(row, actions, node = el('li', { tabIndex: -1 })) {
   if (row.quoted && message.replyTo) {
     parts.push(renderQuote(row.quoted, actions.linkTo(message.replyTo)))
   }
-  parts.push(renderBody(message))
+  parts.push(renderBody(row))
   if (row.reactions.length > 0) parts.push(renderReactions(row, actions))
   const failed = parcels.filter((parcel) => parcel.failed !== undefined)
   for (const parcel of failed) parts.push(renderFailure(parcel, actions))
@@ -57,32 +59,23 @@ function renderBy({ message: { author, at, seq } }, { linkTo }) {
   return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', link)
 }
 
-/** @param {Row['message']} message */
-function renderBody({ body, deleted, editedAt }) {
+/** @param {Row} row */
+function renderBody({ message: { body, deleted, editedAt }, mentions, me }) {
   if (deleted || body === undefined)
-    return el('p', { className: 'body' }, 'This message was deleted.')
-  const text = renderText(body)
-  if (!editedAt) return el('p', { className: 'body', dir: 'auto' }, ...text)
+    return el('div', { className: 'body' }, 'This message was deleted.')
+  const text = renderText(body, { mentions, me })
+  if (!editedAt) return el('div', { className: 'body', dir: 'auto' }, ...text)
   // An override in the text ends with its box, and does not turn what is beside it.
-  const box = el('span', { className: 'text' }, ...text)
+  const box = el('div', { className: 'text' }, ...text)
   const mark = el('span', { className: 'edited', title: fullTimeOf(editedAt) }, 'edited')
-  return el('p', { className: 'body', dir: 'auto' }, box, ' ', mark)
-}
-
-/** @param {string} body */
-function renderText(body) {
-  return splitLinks(body).map(({ text, href }) => {
-    if (href === undefined) return text
-    // An address reads from left to right, whatever the text around it says.
-    return el('a', { href, dir: 'ltr', target: '_blank', rel: 'noopener noreferrer' }, text)
-  })
+  return el('div', { className: 'body', dir: 'auto' }, box, ' ', mark)
 }
 
 /** What it answers, which is one step away. @param {Item | 'missing'} quoted @param {string} href */
 function renderQuote(quoted, href) {
   if (quoted === 'missing') return el('blockquote', {}, el('a', { href }, 'An earlier message'))
   const { author, body = 'deleted message' } = quoted
-  const line = [...body.replaceAll('\n', ' ')].slice(0, QUOTE_LENGTH).join('')
+  const line = [...plainText(body)].slice(0, QUOTE_LENGTH).join('')
   const text = el('span', { dir: 'auto' }, line)
   return el('blockquote', {}, el('a', { href }, el('bdi', {}, author.name), ' ', text))
 }

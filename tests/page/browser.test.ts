@@ -317,6 +317,8 @@ test('axe finds nothing: phone and desktop, light and dark', async (t) => {
   const id = () => crypto.randomUUID()
   bot.send({ type: 'say', room: 'busy', id: id(), body: 'An answer', replyTo: seq })
   bot.send({ type: 'react', room: 'busy', id: id(), target: seq, emoji: '🔥', on: true })
+  await bot.say('busy', '**bold** _italic_ `code` [label](https://example.org)')
+  await bot.say('busy', `\`\`\`\n${'a long line of code '.repeat(20)}\n\`\`\``)
   await bot.say('busy', 'the last one')
   const browser = await launchBrowser(t)
   for (const [size, options] of Object.entries({ desktop: {}, phone: PHONE })) {

@@ -37,7 +37,6 @@ const PAYLOADS = [
   '<p style="position:fixed;inset:0;background:red">covered</p>',
   '"><script>pwn()</script>',
   "' onmouseover='pwn()' x='",
-  '`${pwn()}` {{constructor.constructor("pwn()")()}} <%= pwn() %>',
   '</textarea></p></li></ol><script>pwn()</script>',
   '<!--<img src="--><img src=x onerror=pwn()>',
   '<![CDATA[<script>pwn()</script>]]>',
@@ -56,8 +55,32 @@ const PAYLOADS = [
   '\u200b\u200c\u200d\u2060\ufeffinvisible\u00ad \u2028\u2029lines',
   ZALGO,
   '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}'.repeat(30),
+  '[x](javascript:pwn()) [x](JaVaScRiPt:pwn()) [x](java\nscript:pwn()) [x](&#106;avascript:pwn())',
+  '[x](data:text/html,<script>pwn()</script>) [x](vbscript:pwn()) [x](//evil.example) [x](/r/x)',
+  "[x](https://a.example\" onclick=\"pwn()) [x](https://a.example' onclick='pwn()')",
+  '[x](https://a.example/<svg/onload=pwn()>) [x]( https://a.example)](](',
+  '[[x](https://[a](javascript:pwn()))](javascript:pwn()) ![x](data:image/svg+xml,x)',
+  '[good.example\u202e](https://evil.example) [\\\u2066x](https://evil.example/\u2069)',
   'x'.repeat(4000),
 ]
+/** The same behind marks, each with how it reads. */
+const MARKED = {
+  '`${pwn()}` {{constructor.constructor("pwn()")()}} <%= pwn() %>':
+    '${pwn()} {{constructor.constructor("pwn()")()}} <%= pwn() %>',
+  '**<script>pwn()</script>** _<img src=x onerror=pwn()>_ `<svg onload=pwn()>`':
+    '<script>pwn()</script> <img src=x onerror=pwn()> <svg onload=pwn()>',
+  '```<script>pwn()</script>\n</code></pre><img src=x onerror=pwn()>':
+    '<script>pwn()</script>\n</code></pre><img src=x onerror=pwn()>',
+  '[<img src=x onerror=pwn()>](https://a.example/?q=%22onclick=pwn%28%29)':
+    '<img src=x onerror=pwn()> (a.example)',
+  '[**[x](javascript:pwn())**](https://a.example)': '[[x](javascript:pwn())](https://a.example)',
+  '[https://good.example/](https://evil.example/)': 'https://good.example/ (evil.example)',
+  '[good.example](https://good.example@evil.example)': 'good.example (evil.example)',
+  '[good.example (good.example)](https://evil.example)':
+    'good.example (good.example) (evil.example)',
+  '[p\u0430ypal.com](https://p\u0430ypal.com)': 'p\u0430ypal.com (xn--pypal-4ve.com)',
+  '\u202e[good.example](https://evil.example)': '\u202egood.example (evil.example)',
+}
 /** All that is a name at all; those that turn the text around them are not. */
 const NAMES = [
   '<script>pwn()</script>',
@@ -146,11 +169,11 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
 
   const bot = await newcomer(t, url, 'Bot')
   await bot.join('lobby')
-  for (const body of PAYLOADS) await bot.say('lobby', body)
+  for (const body of [...Object.keys(MARKED), ...PAYLOADS]) await bot.say('lobby', body)
   await message(ada, 'xxx').last().waitFor()
   assert.deepEqual(
     await bodies(ada),
-    PAYLOADS.map((body) => body.normalize('NFC')),
+    [...Object.values(MARKED), ...PAYLOADS].map((body) => body.normalize('NFC')),
   )
   for (const [n, body] of PAYLOADS.slice(0, 4).entries()) {
     await say(ada, body)
@@ -169,7 +192,10 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
       assert.ok(mark.first < mark.last, 'the words beside it are turned')
       assert.ok((await edges(ada, '.text')).right <= mark.left, 'the words are on the other side')
     }
-    const target = 1 + PAYLOADS.indexOf('\u202egnihton si siht\u202c \u202eunclosed')
+    const target =
+      1 +
+      Object.keys(MARKED).length +
+      PAYLOADS.indexOf('\u202egnihton si siht\u202c \u202eunclosed')
     await bot.say('lobby', 'quoting', { replyTo: target })
     await page.locator('blockquote').waitFor()
     const name = await edges(ada, 'blockquote bdi')
@@ -207,21 +233,24 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
   await t.test('an address in a text reads as what it is', async () => {
     const links = await page.locator('.body a').evaluateAll((nodes) =>
       nodes.map((node) => {
-        const { href, text, dir, rel } = node as HTMLAnchorElement
-        return { href, text, dir, rel }
+        const { href, text, dir, rel, nextElementSibling } = node as HTMLAnchorElement
+        return { href, text, dir, rel, beside: nextElementSibling?.textContent }
       }),
     )
-    assert.ok(links.length >= 4)
-    for (const { href, text, dir, rel } of links) {
+    assert.ok(links.length >= 10)
+    for (const { href, text, dir, rel, beside } of links) {
       assert.match(href, /^https?:/)
       assert.doesNotMatch(text, /[\u202a-\u202e\u2066-\u2069]/)
-      assert.deepEqual([dir, rel], ['ltr', 'noopener noreferrer'])
+      assert.equal(rel, 'noopener noreferrer')
+      // What reads as something else than the address has the host beside it.
+      if (dir === 'auto') assert.equal(beside, `(${new URL(href).host})`)
+      else assert.deepEqual([dir, new URL(text).href], ['ltr', href])
     }
   })
 
   await t.test('each text has its own direction', async () => {
     const styles = await page
-      .locator('.body[dir=auto], bdi, blockquote span')
+      .locator('.body[dir=auto], .body a, .host, code[dir], bdi, blockquote span')
       .evaluateAll((nodes) => nodes.map((node) => getComputedStyle(node).unicodeBidi))
     assert.deepEqual([...new Set(styles)], ['isolate'])
     const direction = await message(ada, `123 (abc)`)
