@@ -1,10 +1,11 @@
 /** The HTTP half of a client: sessions, tickets, the list of rooms. Runs wherever fetch does. */
 
 import * as v from 'valibot'
-import { Link, Problem, Rooms, Session, Ticket } from './protocol.js'
+import { Link, LogPage, Problem, Rooms, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
+/** @typedef {v.InferOutput<typeof LogPage>} Found */
 /** @typedef {Partial<v.InferOutput<typeof Problem>> & { status: number, code: string }} Failure */
 /**
  * @template T
@@ -60,6 +61,11 @@ export function createApi({
     signOut: () => call('DELETE', '/api/session', v.undefined()),
     ticket: () => call('POST', '/api/ticket', Ticket, {}),
     rooms: () => call('GET', '/api/rooms', Rooms),
+    /** @param {string} room @param {string} q @param {number} [before]  seq, exclusive */
+    search(room, q, before) {
+      const query = new URLSearchParams({ q, ...(before !== undefined && { before: `${before}` }) })
+      return call('GET', `/api/rooms/${room}/search?${query}`, LogPage)
+    },
     /** A link that signs in another device of the same user: once, within ten minutes. */
     link: () => call('POST', '/api/session/link', Link, {}),
   }

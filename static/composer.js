@@ -1,14 +1,16 @@
 /** The place where one writes: a message, an answer, or a better wording of what was said. */
 
 import { find } from './dom.js'
+import { createMentions } from './mention.js'
 import { setLine } from './sidebar.js'
 
 /** @typedef {import('./timeline.js').Item} Item */
 /** @typedef {{ kind: 'reply' | 'edit', item: Item, text?: string }} Mode  text: an edit set aside */
 /**
  * @typedef {object} ComposerOptions
- * @property {(text: string, mode: Mode | undefined) => string | undefined} send  answers what is
- *   wrong with the text
+ * @property {(text: string, mode: Mode | undefined, mentions: string[]) => string | undefined} send
+ *   answers what is wrong with the text
+ * @property {() => import('./protocol.js').User[]} people  who can be named
  * @property {() => void} onTyping
  * @property {() => Item | undefined} lastOwn  what the arrow up would mend
  * @property {() => void} onEscape  and there was nothing to cancel
@@ -17,11 +19,13 @@ import { setLine } from './sidebar.js'
  */
 
 /** @param {ComposerOptions} options */
-export function createComposer({ send, onTyping, lastOwn, onEscape, draftOf, keepDraft }) {
+export function createComposer(options) {
+  const { send, people, onTyping, lastOwn, onEscape, draftOf, keepDraft } = options
   const form = find('composer', HTMLFormElement)
   const text = find('text', HTMLTextAreaElement)
   const problem = find('text-problem', HTMLElement)
   const banner = find('mode', HTMLElement)
+  const names = createMentions({ field: text, list: find('names', HTMLElement), people })
   /** By room. @type {Map<string, Mode>} */
   const modes = new Map()
   const at = { room: '' }
@@ -32,6 +36,7 @@ export function createComposer({ send, onTyping, lastOwn, onEscape, draftOf, kee
     else modes.delete(at.room)
     text.value = mode?.kind === 'edit' ? (mode.text ?? mode.item.body ?? '') : draftOf(at.room)
     showMode()
+    names.close()
     fit(text)
   }
 
@@ -72,7 +77,7 @@ export function createComposer({ send, onTyping, lastOwn, onEscape, draftOf, kee
     const wanted = text.value.trim()
     if (wanted === '') return
     const isNew = mode?.kind !== 'edit' || wanted !== mode.item.body
-    const fault = isNew ? send(wanted, mode) : undefined
+    const fault = isNew ? send(wanted, mode, names.mentionsIn(wanted)) : undefined
     problem.textContent = fault ?? ''
     if (fault !== undefined) return
     if (mode?.kind !== 'edit') keepDraft(at.room, '')
@@ -85,6 +90,7 @@ export function createComposer({ send, onTyping, lastOwn, onEscape, draftOf, kee
     if (text.value.trim() !== '') onTyping()
   }
   text.onkeydown = (event) => {
+    if (names.onKey(event)) return
     // 229: Safari ends a composition before the Enter that ended it arrives.
     if (event.isComposing || event.keyCode === 229) return
     if (event.key === 'Escape') return cancel() ? undefined : onEscape()

@@ -52,16 +52,17 @@ const talk = new Talk(
   draw,
 )
 const composer = createComposer({
-  send(text, mode) {
+  send(text, mode, mentions) {
     const { client } = page
     if (!client) return undefined
-    const fault = write(client, text, mode)
+    const fault = write(client, text, mode, mentions)
     if (fault === undefined && mode?.kind !== 'edit') {
       talk.eraseLine()
       talk.toEnd()
     }
     return fault && `This cannot be sent: ${fault}.`
   },
+  people: others,
   onTyping: () => room()?.sendTyping(),
   lastOwn: () => talk.findLast(({ item, isOwn }) => isOwn && item?.body !== undefined)?.item,
   onEscape: () => talk.toEnd(),
@@ -252,12 +253,19 @@ function room() {
 
 /**
  * @param {Client} client @param {string} text @param {import('./composer.js').Mode | undefined} mode
+ * @param {string[]} mentions  ids of whom it names
  * @returns {string | undefined} what is wrong with the text
  */
-function write(client, text, mode) {
+function write(client, text, mode, mentions) {
   const { kind, item } = mode ?? {}
   if (kind === 'edit' && item) return client.edit(client.current, item.seq, text)
-  return client.say(client.current, text, { replyTo: item?.seq })
+  return client.say(client.current, text, { replyTo: item?.seq, mentions })
+}
+
+/** Who is here, or has said something that is in sight. */
+function others() {
+  const all = [...talk.people].map(([id, name]) => ({ id, name }))
+  return all.filter(({ id }) => id !== page.client?.user.id)
 }
 
 /** @param {{ seq?: number | undefined }} message @param {string} emoji @param {boolean} on */

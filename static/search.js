@@ -5,11 +5,11 @@ import { plainText } from './markdown.js'
 import { setText } from './sidebar.js'
 import { dayOf, highlight, timeOf } from './text.js'
 
-/** @typedef {import('./api.js').LogPage} LogPage */
+/** @typedef {import('./api.js').Found} Found */
 /** @typedef {import('./protocol.js').Message} Message */
 /**
  * @typedef {object} SearchOptions
- * @property {(q: string, before?: number) => Promise<import('./api.js').Answer<LogPage>>} ask
+ * @property {(q: string, before?: number) => Promise<import('./api.js').Answer<Found>>} ask
  * @property {(seq: number) => string} linkTo  the address of a message
  */
 
@@ -38,7 +38,10 @@ export function createSearch({ ask, linkTo }) {
     if (failure) return setText(status, explain(failure))
     show(value.messages, value.more, before !== undefined)
     const count = list.children.length
-    setText(status, count === 0 ? 'Nothing was found.' : `${count}${value.more ? ' or more' : ''} found`)
+    setText(
+      status,
+      count === 0 ? 'Nothing was found.' : `${count}${value.more ? ' or more' : ''} found`,
+    )
   }
 
   /** Newest first. @param {Message[]} messages @param {boolean} more @param {boolean} [isAdded] */
