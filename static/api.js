@@ -1,7 +1,8 @@
 /** The HTTP half of a client: sessions, tickets, the list of rooms. Runs wherever fetch does. */
 
 import * as v from 'valibot'
-import { Link, LogPage, Problem, Rooms, Session, Ticket } from './protocol.js'
+import { Invitation, Link, LogPage, Nobody, Problem, Rooms } from './protocol.js'
+import { Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
@@ -15,6 +16,7 @@ import { Link, LogPage, Problem, Rooms, Session, Ticket } from './protocol.js'
 
 /** A request that takes longer counts as `offline`. */
 const REQUEST_MS = 10_000
+const WhoIsThere = v.union([Session, Nobody])
 
 /**
  * Every call answers with a value or a failure and never throws. A server that cannot be reached,
@@ -54,20 +56,40 @@ export function createApi({
     }
   }
 
+  /** @param {string} room */
+  const pathOf = (room) => `/api/rooms/${room}`
+  const nothing = v.undefined()
+
   return {
-    session: () => call('GET', '/api/session', Session),
+    /** Who is signed in. @returns {Promise<Answer<Session>>} `unauthorized` when nobody is */
+    async session() {
+      const { value, failure } = await call('GET', '/api/session?quiet=true', WhoIsThere)
+      if (failure) return { failure }
+      if ('user' in value) return { value }
+      return { failure: { ...value, status: 401, code: 'unauthorized' } }
+    },
     /** @param {{ name: string, code?: string } | { link: string }} who */
     signIn: (who) => call('POST', '/api/session', Session, who),
-    signOut: () => call('DELETE', '/api/session', v.undefined()),
+    signOut: () => call('DELETE', '/api/session', nothing),
     ticket: () => call('POST', '/api/ticket', Ticket, {}),
     rooms: () => call('GET', '/api/rooms', Rooms),
     /** @param {string} room @param {string} q @param {number} [before]  seq, exclusive */
     search(room, q, before) {
       const query = new URLSearchParams({ q, ...(before !== undefined && { before: `${before}` }) })
-      return call('GET', `/api/rooms/${room}/search?${query}`, LogPage)
+      return call('GET', `${pathOf(room)}/search?${query}`, LogPage)
     },
     /** A link that signs in another device of the same user: once, within ten minutes. */
     link: () => call('POST', '/api/session/link', Link, {}),
+    /** A private room, owned by who makes it. @param {string} room */
+    createRoom: (room) => call('POST', '/api/rooms', Rooms.item, { room }),
+    /** An invitation into one's own room, for anybody who has it. @param {string} room */
+    invite: (room) => call('POST', `${pathOf(room)}/invites`, Invitation, {}),
+    /** Ends all invitations. @param {string} room */
+    revokeInvites: (room) => call('DELETE', `${pathOf(room)}/invites`, nothing),
+    /** Makes one a member, who may then join. @param {string} room @param {string} invite */
+    accept: (room, invite) => call('POST', `${pathOf(room)}/members`, nothing, { invite }),
+    /** @param {string} room @param {string} user  id */
+    removeMember: (room, user) => call('DELETE', `${pathOf(room)}/members/${user}`, nothing),
   }
 }
 

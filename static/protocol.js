@@ -319,6 +319,9 @@ export const Session = v.object({
   expiresAt: Time,
   role: v.optional(v.picklist(['member', 'admin'])),
 })
+const Needs = v.picklist(['code', 'login'])
+/** Answer to `GET /api/session?quiet=true` of somebody who is not signed in. */
+export const Nobody = v.object({ needs: v.optional(Needs) })
 export const Ticket = v.object({ ticket: Token, expiresAt: Time })
 export const Link = v.object({ link: Token, expiresAt: Time })
 export const Rooms = v.array(
@@ -369,7 +372,7 @@ export const Problem = v.object({
   code: v.string(),
   detail: v.optional(v.string()),
   retryAfterMs: v.optional(Count),
-  needs: v.optional(v.picklist(['code', 'login'])),
+  needs: v.optional(Needs),
 })
 
 /* ------------------------------------------------------------------ types and parsing */

@@ -3,6 +3,7 @@
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
+import type { Session } from '../auth/accounts.ts'
 import { hashSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { problem, type ProblemOptions } from './problem.ts'
@@ -16,19 +17,23 @@ const SAFE_METHODS = ['GET', 'HEAD']
 /** Lets signed-in requests through, with their session; others are 401. */
 export function signedIn(services: Services) {
   return createMiddleware<HearthEnv>(async (c, next) => {
-    const bearer = bearerToken(c)
-    const token = bearer ?? readCookie(c, services)
-    const session = token ? await services.accounts.session(hashSecret(token)) : null
+    const session = await findSession(c, services)
     if (!session) {
       return problem(c, 'unauthorized', { detail: 'sign in first', ...asked(services.config) })
     }
-    const needsOrigin = bearer === undefined && !SAFE_METHODS.includes(c.req.method)
+    const needsOrigin = bearerToken(c) === undefined && !SAFE_METHODS.includes(c.req.method)
     if (needsOrigin && !isOwnOrigin(c, services)) {
       return problem(c, 'forbidden', { detail: 'this origin is not allowed' })
     }
     c.set('session', session)
     return next()
   })
+}
+
+/** @returns null for a stranger */
+export async function findSession(c: Context, services: Services): Promise<Session | null> {
+  const token = bearerToken(c) ?? readCookie(c, services)
+  return token ? services.accounts.session(hashSecret(token)) : null
 }
 
 /** What a guest needs besides a name. */

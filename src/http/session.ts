@@ -6,7 +6,7 @@ import type { Session } from '../auth/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
-import { asked, clearCookie, signedIn, writeCookie } from './auth.ts'
+import { asked, clearCookie, findSession, signedIn, writeCookie } from './auth.ts'
 import { problem, readBody, type ProblemOptions } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
@@ -34,6 +34,12 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
     const { user, role } = signIn
     journal.event('signed in', { user: user.id, role, address: addressOf(c, config) })
     return c.json({ user, token, expiresAt: endOf(signIn), role }, 201)
+  })
+
+  // A page that has yet to ask for a name is no error, and browsers print a 401 as one.
+  routes.get('/session', async (c, next) => {
+    const isQuiet = c.req.query('quiet') === 'true'
+    return isQuiet && !(await findSession(c, services)) ? c.json(asked(config)) : next()
   })
 
   routes.get('/session', onlySignedIn, (c) => {

@@ -68,10 +68,10 @@ export const SQL = {
     FROM members JOIN rooms USING (room), LATERAL (
       SELECT count(*) AS unread, count(*) FILTER (WHERE mentions ? $1::text) AS mentions FROM (
         SELECT mentions FROM (
-          SELECT author_id, mentions FROM messages
+          SELECT author_id, mentions, deleted FROM messages
           WHERE room = members.room AND kind = 'message' AND seq > members.read
           ORDER BY seq DESC LIMIT ${rows.UNREAD_LOOKED_AT}) AS newest
-        WHERE author_id <> $1::uuid LIMIT ${rows.UNREAD_COUNTED}) AS others) AS counted
+        WHERE author_id <> $1::uuid AND NOT deleted LIMIT ${rows.UNREAD_COUNTED}) AS others) AS counted
     WHERE user_id = $1::uuid ORDER BY room`,
   // $1 rooms, $2 users, $3 seqs; locked in one order, as other nodes do the same
   saveReads: `

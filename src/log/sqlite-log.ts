@@ -81,9 +81,10 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
     unread: db.prepare(
       `SELECT count(*) AS unread, coalesce(sum(instr(mentions, ?) > 0), 0) AS mentions FROM (
          SELECT mentions FROM (
-           SELECT author_id, mentions FROM messages WHERE room = ? AND kind = 'message' AND seq > ?
+           SELECT author_id, mentions, deleted FROM messages
+           WHERE room = ? AND kind = 'message' AND seq > ?
            ORDER BY seq DESC LIMIT ${rows.UNREAD_LOOKED_AT})
-         WHERE author_id <> ? LIMIT ${rows.UNREAD_COUNTED})`,
+         WHERE author_id <> ? AND NOT deleted LIMIT ${rows.UNREAD_COUNTED})`,
     ),
     read: db.prepare(
       `UPDATE members SET read = min(?, (SELECT head FROM rooms WHERE rooms.room = members.room))

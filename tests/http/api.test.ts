@@ -27,6 +27,28 @@ test('a guest signs in, is known, and signs out', async (t) => {
   await assertProblem(await get('/api/session', bearer), 401, 'unauthorized')
 })
 
+test('who only asks whether somebody is signed in is not told off', async (t) => {
+  for (const [env, answer] of [
+    [{}, {}],
+    [{ ACCESS_CODE: 'open sesame' }, { needs: 'code' }],
+    [{ GUESTS: 'false' }, { needs: 'login' }],
+  ] as const) {
+    const { get } = openApp(t, { env })
+    for (const authorization of ['', `Bearer ${'x'.repeat(43)}`]) {
+      const response = await get('/api/session?quiet=true', { authorization })
+      assert.equal(response.status, 200)
+      assert.deepEqual(await response.json(), answer)
+    }
+    const plain = await get('/api/session?quiet=yes')
+    const { needs } = await assertProblem(plain, 401, 'unauthorized')
+    assert.equal(needs, answer.needs)
+  }
+  const { get, signIn } = openApp(t)
+  const { bearer } = await signIn('Ann')
+  const known = await (await get('/api/session?quiet=true', bearer)).json()
+  assert.equal(v.parse(Session, known).user.name, 'Ann')
+})
+
 test('over https the cookie says so', async (t) => {
   const { post } = openApp(t, { env: { ALLOWED_ORIGINS: 'https://a.example' } })
   const cookie = (await post('/api/session', { name: 'Ann' })).headers.get('set-cookie')!

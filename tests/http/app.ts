@@ -78,7 +78,12 @@ export async function assertProblem(response: Response, status: number, code: st
   const text = await response.text()
   assert.equal(response.status, status, text)
   assert.equal(response.headers.get('content-type'), 'application/problem+json')
-  const problem = JSON.parse(text) as { status: number; code: string; detail?: string }
+  const problem = JSON.parse(text) as {
+    status: number
+    code: string
+    detail?: string
+    needs?: string
+  }
   assert.deepEqual([problem.status, problem.code], [status, code])
   assert.doesNotMatch(text, /node_modules|\/src\/|SQLITE|SELECT|\s+at /)
   return problem

@@ -334,6 +334,8 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
     assert.deepEqual(await summary(), expected)
     await log.saveReads([{ room: 'lobby', user: user.id, seq: 1 }])
     assert.deepEqual(await summary(), { ...expected, read: 1, unread: 1 })
+    await log.append([erase(bob, 5)])
+    assert.deepEqual(await summary(), { ...expected, head: 6, read: 1, unread: 0, mentions: 0 })
     await log.append(Array.from({ length: 120 }, () => say(bob)))
     assert.equal((await summary())?.unread, 100)
   })

@@ -256,11 +256,11 @@ test('a server that is not there yet is waited for', async (t) => {
   const browser = await launchBrowser(t)
   const ada = await enter(browser, url, 'Ada')
   // The page itself comes from a cache or a proxy; the server behind it does not answer.
-  await ada.page.route('**/api/session', (route) => route.abort())
+  await ada.page.route('**/api/session*', (route) => route.abort())
   await ada.page.reload()
   await ada.page.getByText('The server cannot be reached.').waitFor()
   assert.equal(await ada.page.getByLabel('Your name').isVisible(), false)
-  await ada.page.unroute('**/api/session')
+  await ada.page.unroute('**/api/session*')
   await ada.page.getByText('It is quiet here').waitFor()
 })
 
