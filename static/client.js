@@ -12,6 +12,7 @@ import { Room } from './room.js'
 
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
+/** @typedef {Extract<import('./protocol.js').Entry, { kind: 'message' }>} Said */
 /**
  * @typedef {Omit<import('./outbox.js').Say, 'id'> | Omit<import('./outbox.js').Edit, 'id'>} Unsent
  * @typedef {object} ClientOptions
@@ -19,6 +20,8 @@ import { Room } from './room.js'
  * @property {import('./api.js').Api} api
  * @property {string} url  of the WebSocket, e.g. `wss://chat.example.org/ws`
  * @property {() => void} [onChange]  something to show has changed
+ * @property {(room: Room, entry: Said) => void} [onMention]  somebody named this user, now or while
+ *   it was away for a little; not what a page brings, and nothing that is read already
  * @property {(state: State, closeCode?: number) => void} [onState]
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {import('./outbox.js').Store} [storage]  default: memory
@@ -28,16 +31,21 @@ import { Room } from './room.js'
 
 /** The server lets one connection into so many rooms. */
 const ROOMS = 32
+/** What asks for the list of rooms within this time is answered by one request. */
+const REFRESH_MS = 500
 
 export class Client {
   /** @type {Map<string, Room>} */
   rooms = new Map()
   /** The room that is looked at: joined first, and with its newest page. */
   current = ''
-  #isListKnown = false
   #api
   #clock
   #onChange
+  #onMention
+  /** Counts the requests for the list of rooms: only the newest one's answer is true. */
+  #asked = 0
+  #asksSoon = false
 
   /** @param {ClientOptions} options */
   constructor({
@@ -45,6 +53,7 @@ export class Client {
     api,
     url,
     onChange = () => {},
+    onMention = () => {},
     onState = () => {},
     WebSocket = globalThis.WebSocket,
     storage = createMemoryStore(),
@@ -55,6 +64,7 @@ export class Client {
     this.#api = api
     this.#clock = clock
     this.#onChange = onChange
+    this.#onMention = onMention
     this.connection = new Connection({
       ticket: api.ticket,
       url,
@@ -82,6 +92,7 @@ export class Client {
   }
 
   stop() {
+    this.#asked++
     this.#disconnected(1000)
     this.connection.stop()
   }
@@ -89,6 +100,12 @@ export class Client {
   /** To be called when the network or the person has come back. */
   wake() {
     this.connection.wake(() => this.rooms.get(this.current)?.join() === true)
+    this.#refreshSoon()
+  }
+
+  /** How many messages wait to be sent. */
+  get unsent() {
+    return [...this.rooms.keys()].flatMap((name) => this.outbox.of(name)).length
   }
 
   /** Looks at a room, entering it if need be. @param {string} name  @returns {Room} */
@@ -104,6 +121,9 @@ export class Client {
   leave(name) {
     this.connection.send({ type: 'leave', room: name })
     this.rooms.delete(name)
+    // An answer that is on its way may know nothing of it.
+    this.#asked++
+    this.#refreshSoon()
     this.#onChange()
   }
 
@@ -152,7 +172,6 @@ export class Client {
       send: (frame) => this.connection.send(frame),
       onChange: () => this.#onChange(),
     })
-    room.isReadKnown = this.#isListKnown
     this.rooms.set(name, room)
     return room
   }
@@ -163,23 +182,47 @@ export class Client {
     this.outbox.closed(code)
   }
 
-  async #joinAll() {
+  #joinAll() {
     if (this.current) this.#room(this.current).join()
-    const { value: summaries = [] } = await this.#api.rooms()
-    for (const summary of summaries) this.#room(summary.room).summary(summary)
-    // Of a room that is not among them nothing was read.
-    this.#isListKnown = true
-    for (const room of this.rooms.values()) room.isReadKnown = true
-    const others = [...this.rooms.values()].filter(
-      (room) => !room.live && !room.refused && !room.shut,
-    )
-    for (const room of others.slice(0, ROOMS - 1)) room.join({ limit: 0 })
+    void this.#refresh()
+  }
+
+  /** The server's list is the truth: other devices read, enter and leave rooms as well. */
+  async #refresh() {
+    const asked = ++this.#asked
+    const { value } = await this.#api.rooms()
+    if (asked !== this.#asked) return
+    const listed = new Set(value?.map(({ room }) => room))
+    for (const { name, timeline } of value ? [...this.rooms.values()] : []) {
+      const isLeft = timeline.epoch !== undefined && !listed.has(name) && name !== this.current
+      if (isLeft) this.rooms.delete(name)
+    }
+    for (const summary of value ?? []) this.#room(summary.room).summary(summary)
+    const rooms = [...this.rooms.values()].filter((room) => !room.shut)
+    const count = rooms.filter((room) => room.live || room.name === this.current).length
+    const others = rooms.filter((room) => !room.live && !room.refused && room.name !== this.current)
+    for (const room of others.slice(0, Math.max(0, ROOMS - count))) room.join({ limit: 0 })
     this.#onChange()
+  }
+
+  #refreshSoon() {
+    if (this.#asksSoon) return
+    this.#asksSoon = true
+    this.#clock.after(REFRESH_MS, () => {
+      this.#asksSoon = false
+      if (this.connection.state === 'open') void this.#refresh()
+    })
+  }
+
+  /** There is no place for the room that is looked at: it comes first on the next connection. */
+  #startAfresh() {
+    this.stop()
+    this.start()
   }
 
   /** @param {ServerEvent | import('./connection.js').Mark} event */
   #onEvent(event) {
-    if (event.type === 'welcome') void this.#joinAll()
+    if (event.type === 'welcome') this.#joinAll()
     else if (event.type === 'ping') this.#checkHeads(event.heads)
     else if (event.type === 'error') this.#refused(event)
     else this.#inRoom(event)
@@ -188,7 +231,9 @@ export class Client {
 
   /** @param {Record<string, number>} heads */
   #checkHeads(heads) {
-    for (const room of this.rooms.values()) room.checkHead(heads[room.name])
+    const rooms = [...this.rooms.values()]
+    for (const room of rooms) room.checkHead(heads[room.name])
+    if (rooms.some((room) => room.isMiscounted || !room.live)) this.#refreshSoon()
   }
 
   /** @param {Extract<ServerEvent, { type: 'error' }>} error */
@@ -197,6 +242,9 @@ export class Client {
     const room = this.rooms.get(error.room ?? '')
     room?.error(error)
     if (room?.shut) this.#close(room, room.shut)
+    const hasOthers = [...this.rooms.values()].some(({ live }) => live)
+    const isFull = error.of === 'join' && error.code === 'too_many' && hasOthers
+    if (isFull && room?.name === this.current) this.#startAfresh()
   }
 
   /** Only who looks at it need know. @param {Room} room @param {import('./room.js').Shut} why */
@@ -208,9 +256,11 @@ export class Client {
   /** @param {ServerEvent | import('./connection.js').Mark} event */
   #inRoom(event) {
     const room = 'room' in event && event.room ? this.rooms.get(event.room) : undefined
+    if (event.type === 'read' && !room) this.#refreshSoon()
     if (!room) return
     if (event.type === 'joined') room.joined(event)
-    if (event.type === 'message' || event.type === 'position') room.entry(event)
+    if (event.type === 'position') room.entry(event)
+    if (event.type === 'message') this.#entry(room, event)
     if (event.type === 'history') room.page(event)
     if (event.type === 'presence') room.presence(event)
     if (event.type === 'typing') room.types(event.user)
@@ -220,6 +270,13 @@ export class Client {
     if (event.type === 'message') this.#acknowledge([event])
     if (event.type === 'history') this.#acknowledge(event.messages)
     if (event.type === 'joined') this.outbox.pump(room.name)
+    if (room.isMiscounted) this.#refreshSoon()
+  }
+
+  /** @param {Room} room @param {import('./protocol.js').Entry} entry */
+  #entry(room, entry) {
+    const isMention = room.entry(entry)
+    if (isMention && entry.kind === 'message') this.#onMention(room, entry)
   }
 
   /** @param {{ id: string, author: { id: string } }[]} kept */

@@ -71,7 +71,7 @@ const composer = createComposer({
 })
 const actions = createActions({
   rowOf: (node) => talk.rowOf(node),
-  moderates: () => room()?.isOwner === true,
+  moderates: () => room()?.isOwn === true,
   deeds: {
     reply: composer.reply,
     edit: composer.edit,

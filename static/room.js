@@ -25,6 +25,8 @@ const REFUSAL_RETRY_MS = 1_000
 const READ_MS = 2_000
 /** Of the page around a message that is looked for, so many seqs are after it. */
 const AROUND = 25
+/** As far as the server counts what is unread. */
+const COUNTED = 100
 const TYPING_EVERY_MS = 3_000
 const TYPING_SHOWN_MS = 6_000
 /** What is `forbidden` of these is the room, not the frame. */
@@ -44,16 +46,15 @@ export class Room {
   /** Everybody here; undefined when they are too many to list. @type {User[] | undefined} */
   members
   isPrivate = false
-  /** It is this user's own private room. */
-  isOwner = false
+  /** Whether this user made it, and may invite and remove. */
+  isOwn = false
   /** Read up to here, on whichever device. */
   read = 0
-  /** Whether the server has said what was read. */
-  isReadKnown = false
   /** The message that is looked at; undefined: the newest. @type {number | undefined} */
   place
-  /** What the server counted last. */
-  #base = { head: 0, read: 0, unread: 0 }
+  /** What the server counted last; nothing of it is known before. */
+  #base = { head: 0, read: 0, unread: 0, mentions: 0 }
+  #isCounted = false
   #readSent = 0
   #readAt = -Infinity
   #typingAt = -Infinity
@@ -75,11 +76,25 @@ export class Room {
 
   /** Messages of others not yet read, counted to 100. */
   get unread() {
-    const { timeline, read } = this
-    const base = this.#base
-    const isKnown = read === base.read && base.unread > 0
-    const held = timeline.countAfter(isKnown ? Math.max(base.head, read) : read, this.#options.me)
-    return Math.min(100, held + (isKnown ? base.unread : 0))
+    return this.#count('unread', () => true)
+  }
+
+  /** Those of them that name this user. */
+  get mentions() {
+    return this.#count('mentions', (item) => item.mentions?.includes(this.#options.me) === true)
+  }
+
+  /** Whether the server has said what was read. */
+  get isReadKnown() {
+    return this.#isCounted
+  }
+
+  /** What the server counted no longer fits what is known here: it has to be asked again. */
+  get isMiscounted() {
+    if (this.shut || !this.live) return false
+    const { read, head } = this.#base
+    const isFit = read === this.read && head + 1 >= this.timeline.newest.start
+    return !this.#isCounted || !(isFit || this.#holdsUnread)
   }
 
   /** @returns {User[]} */
@@ -116,15 +131,17 @@ export class Room {
   /** The socket is gone; the next one joins again. */
   disconnected() {
     this.live = false
+    this.refused = undefined
     this.#joinAt = this.#pageAt = -Infinity
     this.#typing.clear()
   }
 
   /** @param {import('./api.js').RoomSummary} summary */
-  summary({ head, read, unread, private: isPrivate }) {
-    this.isReadKnown = true
-    this.#base = { head, read, unread }
+  summary({ head, read, unread, mentions, private: isPrivate, owner }) {
+    this.#base = { head, read, unread, mentions }
+    this.#isCounted = true
     this.isPrivate = isPrivate
+    this.isOwn = owner === true
     this.read = Math.max(this.read, read)
     this.#readSent = Math.max(this.#readSent, read)
   }
@@ -138,6 +155,8 @@ export class Room {
     this.count = event.count
     this.members = event.members
     this.isPrivate = event.private
+    // One cannot have read more than there is: this is another log, restored or new.
+    if (event.head < this.read) this.#forgetRead()
     if (event.reset || timeline.epoch === undefined) {
       timeline.reset(event.epoch, event.from - 1)
       this.#pageAt = this.#options.clock.now()
@@ -150,14 +169,27 @@ export class Room {
     this.disconnected()
     this.timeline = new Timeline()
     this.members = undefined
+    this.isOwn = false
     this.shut = why
+    this.#forgetRead()
   }
 
-  /** @param {import('./protocol.js').Entry | import('./protocol.js').Position} entry */
+  /**
+   * @param {import('./protocol.js').Entry | import('./protocol.js').Position} entry
+   * @returns {boolean} whether it is an unread message that names this user, and news
+   */
   entry(entry) {
-    if (!this.live) return
+    if (!this.live) return false
     if (entry.type === 'message') this.#typing.delete(entry.author.id)
-    if (this.timeline.apply(entry) === 'hole') this.repair()
+    const outcome = this.timeline.apply(entry)
+    if (outcome === 'hole') this.repair()
+    if (outcome !== 'applied' || entry.type === 'position' || entry.repeat) return false
+    // One that is not held may be among those that the server counted.
+    const isHeld = entry.kind !== 'delete' || this.timeline.at(entry.target) !== undefined
+    if (!isHeld && entry.target > this.read) this.#isCounted = false
+    if (entry.kind !== 'message' || entry.deleted || entry.seq <= this.read) return false
+    const { me } = this.#options
+    return entry.author.id !== me && entry.mentions?.includes(me) === true
   }
 
   /** @param {Event<'history'>} page */
@@ -272,6 +304,36 @@ export class Room {
     const size = limit ? { limit } : {}
     const isSent = this.#options.send({ type: 'history', room: this.name, before, ...size })
     if (isSent) this.#pageAt = this.#options.clock.now()
+  }
+
+  /**
+   * What is held of it, and what the server counted before that.
+   * @param {'unread' | 'mentions'} kind @param {(item: import('./timeline.js').Item) => boolean} isIt
+   */
+  #count(kind, isIt) {
+    const { timeline, read } = this
+    const base = this.#base
+    const from = this.#holdsUnread ? read : Math.max(read, base.head)
+    const start = timeline.items.findLastIndex((item) => item.seq <= from) + 1
+    const isOthers = (/** @type {import('./timeline.js').Item} */ { author, deleted }) =>
+      author.id !== this.#options.me && !deleted
+    const held = timeline.items.slice(start).filter((item) => isOthers(item) && isIt(item))
+    // Until the server has counted anew: not more than there can be.
+    const rest = read === base.read ? base[kind] : Math.min(base[kind], base.head - read)
+    return Math.min(COUNTED, held.length + (this.#holdsUnread ? 0 : Math.max(0, rest)))
+  }
+
+  /** Whether all that is unread, as far as anybody here knows, is held. */
+  get #holdsUnread() {
+    const { epoch, position, newest } = this.timeline
+    if (epoch === undefined || position < this.#base.head) return false
+    return this.read + 1 >= newest.start
+  }
+
+  #forgetRead() {
+    this.read = this.#readSent = 0
+    this.#base = { head: 0, read: 0, unread: 0, mentions: 0 }
+    this.#isCounted = false
   }
 
   #retryPage() {

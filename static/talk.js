@@ -37,6 +37,8 @@ export class Talk {
   #room
   /** @type {Map<string, Held>} */
   #held = new Map()
+  /** Rows that were drawn anew just now. @type {Set<Element>} */
+  #changed = new Set()
   /** Seq of the first row; undefined: as many as there may be, up to the newest. @type {number | undefined} */
   #first
   /** Where to go as soon as it is there. @type {'start' | number | undefined} */
@@ -265,10 +267,11 @@ export class Talk {
 
   /**
    * Nothing moves under the reader's eyes when rows above come or change.
-   * @param {{ row: Element, place: DOMRect }[]} rows  of which some may be gone
+   * @param {{ row: Element, place: DOMRect }[]} rows  of which some may be gone, or look different
    */
   #keepInPlace(rows) {
-    const kept = rows.find(({ row }) => row.isConnected)
+    const there = rows.filter(({ row }) => row.isConnected)
+    const kept = there.find(({ row }) => !this.#changed.has(row)) ?? there[0]
     if (kept) this.#scroller.scrollTop += kept.row.getBoundingClientRect().top - kept.place.top
   }
 
@@ -276,12 +279,14 @@ export class Talk {
   #nodesOf(rows) {
     const old = this.#held
     this.#held = new Map()
+    this.#changed.clear()
     return rows.flatMap((row) => {
       const key = `${row.message.author.id} ${row.message.id}`
       const held = old.get(key)
       const isStale = !held || !isSame(held.row, row)
       const node = isStale ? renderRow(row, this.#actions, held?.node) : held.node
       this.#held.set(key, { row, node })
+      if (isStale) this.#changed.add(node)
       const day = row.day === undefined ? [] : [lineOf('day', row.day)]
       const news = row.isNews ? [lineOf('line', 'New messages')] : []
       return [...day, ...news, node]

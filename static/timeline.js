@@ -104,12 +104,6 @@ export class Timeline {
     return item?.seq === seq ? item : undefined
   }
 
-  /** How many messages of others are held above a seq. @param {number} seq @param {string} me */
-  countAfter(seq, me) {
-    const start = this.items.findLastIndex((item) => item.seq <= seq) + 1
-    return this.items.slice(start).filter((item) => item.author.id !== me && !item.deleted).length
-  }
-
   /** Lets go of all but the newest items. @param {number} keep */
   trim(keep) {
     const items = this.items.slice(-keep)

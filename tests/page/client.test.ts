@@ -8,16 +8,19 @@ import { other, said, settle, welcome } from './fakes.ts'
 
 const TICKET = 'abcdefghijklmnopqrstuvwxyz'
 
-type Summary = { room: string; head: number; read: number; unread: number }
+type Summary = { room: string; head: number; read: number; unread: number; mentions?: number }
 
 function setUp({ rooms = [] as Summary[], storage = createMemoryStore() } = {}) {
   const clock = new FakeClock()
   const { sockets, WebSocket } = fakeSockets()
   const states: string[] = []
-  const server = { ticket: { value: { ticket: TICKET, expiresAt: '' } } as Answer<never> }
+  const server = { ticket: { value: { ticket: TICKET, expiresAt: '' } } as Answer<never>, rooms }
+  const mentions: string[] = []
   const api = {
     ticket: async () => server.ticket,
-    rooms: async () => ({ value: rooms.map((r) => ({ ...r, mentions: 0, private: false })) }),
+    rooms: async () => ({
+      value: server.rooms.map((room) => ({ mentions: 0, private: false, ...room })),
+    }),
   }
   const client = new Client({
     user: me,
@@ -28,11 +31,12 @@ function setUp({ rooms = [] as Summary[], storage = createMemoryStore() } = {}) 
     storage,
     random: () => 1,
     onState: (state) => states.push(state),
+    onMention: (room, { body }) => mentions.push(`${room.name}: ${body}`),
   })
   const socket = () => sockets.at(-1) ?? assert.fail('no socket')
   /** The frames of a type that the newest socket was given. */
   const sent = (type: string) => socket().sent.filter((frame) => frame.type === type)
-  return { clock, sockets, states, server, client, socket, sent, storage }
+  return { clock, sockets, states, server, client, socket, sent, storage, mentions }
 }
 
 const joined = (rest = {}) => ({
@@ -402,4 +406,131 @@ test('older pages: one at a time, before the oldest, until there are no more', a
     room.timeline.items.map((item) => item.seq),
     [1, 2, 5],
   )
+})
+
+/** A room that is not looked at, as the server counts it and then lets us in. */
+async function besideGarden(garden: Omit<Summary, 'room'>, head = garden.head) {
+  const room = 'garden'
+  const lobby = { room: 'lobby', head: 5, read: 5, unread: 0 }
+  const all = await inLobby({ rooms: [lobby, { room, ...garden }] })
+  all.socket().tell(joined({ room, head, from: head + 1 }))
+  all.socket().tell({ ...page, room, head, messages: [] })
+  /** What the server says when it is asked the next time. */
+  const recount = async (next: Omit<Summary, 'room'>) => {
+    all.server.rooms = [lobby, { room, ...next }]
+    all.clock.pass(500)
+    await settle()
+  }
+  return { ...all, garden: all.client.rooms.get(room) ?? assert.fail('no garden'), recount }
+}
+
+test('mentions of me are counted as unread is: the server’s and those since', async () => {
+  const { socket, garden, mentions } = await besideGarden({
+    ...{ head: 9, read: 3, unread: 4, mentions: 1 },
+  })
+  const inGarden = { room: 'garden', mentions: [me.id] }
+  socket().tell(said(10, inGarden), said(11, { room: 'garden', mentions: [other.id] }))
+  socket().tell(said(12, { ...inGarden, author: me }))
+  assert.deepEqual([garden.unread, garden.mentions], [6, 2])
+  socket().tell({ ...entryOf(13, 'delete', { room: 'garden', target: 10 }) })
+  assert.deepEqual([garden.unread, garden.mentions], [5, 1])
+  socket().tell({ type: 'read', room: 'garden', seq: 13 })
+  assert.deepEqual([garden.unread, garden.mentions], [0, 0])
+  assert.deepEqual(mentions, ['garden: message 10'])
+})
+
+test('a mention is told once, also when it comes late; not when it is read or on a page', async () => {
+  const { clock, socket, mentions } = await inLobby()
+  const named = { mentions: [me.id] }
+  socket().tell(said(6, named), said(6, named), said(8, named))
+  socket().tell(joined({ from: 7, head: 8 }), said(7), said(8, named))
+  socket().tell({ type: 'read', room: 'lobby', seq: 9 }, said(9, named))
+  assert.deepEqual(mentions, ['lobby: message 6', 'lobby: message 8'])
+  socket().end(1006)
+  clock.pass(500)
+  await settle()
+  socket().tell(welcome, joined({ from: 10, head: 10 }), said(10, named))
+  socket().tell(joined({ reset: true, from: 31, head: 30 }))
+  socket().tell({ ...page, head: 30, messages: [messageOf(30, named)] })
+  assert.deepEqual(mentions.slice(2), ['lobby: message 10'])
+})
+
+test('read elsewhere in the middle of what the server counted: it is asked again', async () => {
+  const { socket, garden, recount } = await besideGarden({ head: 9, read: 3, unread: 5 })
+  socket().tell({ type: 'read', room: 'garden', seq: 8 })
+  assert.equal(garden.unread, 1, 'at most the one that is left')
+  await recount({ head: 9, read: 8, unread: 0 })
+  assert.equal(garden.unread, 0, 'it was our own')
+  socket().tell(said(10, { room: 'garden' }))
+  assert.equal(garden.unread, 1)
+})
+
+test('what came between the count and the join, and what is deleted of it, is asked for', async () => {
+  const { socket, garden, recount } = await besideGarden({ head: 9, read: 3, unread: 5 }, 10)
+  await recount({ head: 10, read: 3, unread: 6 })
+  assert.equal(garden.unread, 6)
+  socket().tell(entryOf(11, 'delete', { room: 'garden', target: 7 }))
+  await recount({ head: 11, read: 3, unread: 5 })
+  assert.equal(garden.unread, 5)
+})
+
+test('a log that was restored begins at its own read position', async () => {
+  const { socket, garden, recount } = await besideGarden({ head: 90, read: 90, unread: 0 })
+  socket().tell(joined({ room: 'garden', reset: true, epoch: 'f', head: 4, from: 5 }))
+  await recount({ head: 4, read: 2, unread: 2 })
+  assert.deepEqual([garden.read, garden.unread], [2, 2])
+})
+
+test('rooms entered and left on another device are found out on waking', async () => {
+  const { client, clock, server, sent, socket } = await besideGarden({
+    ...{ head: 9, read: 9, unread: 0 },
+  })
+  server.rooms = [{ room: 'attic', head: 3, read: 0, unread: 3 }]
+  client.wake()
+  clock.pass(500)
+  await settle()
+  assert.deepEqual([...client.rooms.keys()], ['lobby', 'attic'], 'what is looked at stays')
+  assert.equal(client.rooms.get('attic')?.unread, 3)
+  assert.deepEqual(sent('join').at(-1), { type: 'join', room: 'attic', limit: 0 })
+  server.rooms = [{ room: 'cellar', head: 3, read: 1, unread: 2 }]
+  socket().tell({ type: 'read', room: 'cellar', seq: 1 })
+  clock.pass(500)
+  await settle()
+  assert.equal(client.rooms.get('cellar')?.unread, 2, 'one that was read elsewhere')
+})
+
+test('a room that was just left does not come back with an older list', async () => {
+  const { client, clock, server, sent } = await besideGarden({ head: 9, read: 9, unread: 0 })
+  client.wake()
+  clock.pass(500)
+  client.leave('garden')
+  await settle()
+  assert.equal(client.rooms.has('garden'), false)
+  server.rooms = []
+  clock.pass(500)
+  await settle()
+  assert.equal(sent('join').filter((frame) => frame.room === 'garden').length, 1)
+})
+
+test('more rooms than a connection has places: counted, and entered when looked at', async () => {
+  const names = Array.from({ length: 40 }, (_, i) => `room-${i + 10}`)
+  const rooms = names.map((room) => ({ room, head: 4, read: 1, unread: 3 }))
+  const { client, clock, server, socket, sockets, sent } = await inLobby({ rooms })
+  const joins = () => sent('join').map((frame) => frame.room)
+  assert.deepEqual(joins(), ['lobby', ...names.slice(0, 31)])
+  server.rooms = rooms.map((room) => ({ ...room, unread: 5 }))
+  socket().tell({ type: 'ping', heads: { lobby: 5 } })
+  clock.pass(500)
+  await settle()
+  assert.equal(client.rooms.get('room-49')?.unread, 5)
+  client.open('room-49')
+  const error = { type: 'error', of: 'join', code: 'too_many', message: 'at most 32 rooms' }
+  socket().tell({ ...error, room: 'room-49' })
+  await settle()
+  assert.equal(sockets.length, 2)
+  socket().tell(welcome)
+  await settle()
+  assert.deepEqual([joins()[0], joins().length], ['room-49', 32])
+  socket().tell({ ...error, room: 'room-10' })
+  assert.equal(sockets.length, 2)
 })
