@@ -3,9 +3,12 @@
 import * as v from 'valibot'
 import { createActions } from './actions.js'
 import { createApi } from './api.js'
+import { Attention } from './attention.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
+import { ask, share } from './dialogs.js'
 import { find } from './dom.js'
+import { createDoors, LOBBY } from './doors.js'
 import { listenToKeys } from './keys.js'
 import { createMemoryStore } from './outbox.js'
 import { CLOSE, Room } from './protocol.js'
@@ -14,11 +17,10 @@ import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
 import { createSearch } from './search.js'
 import { createSignIn } from './sign-in.js'
 import { Talk } from './talk.js'
-import { shutLine, typingLine } from './text.js'
+import { failureLine, plural, typingLine } from './text.js'
 
 /** @typedef {import('./connection.js').State} State */
 
-const LOBBY = 'lobby'
 /** The server could not be asked who is signed in: ask again after this. */
 const ASK_AGAIN_MS = 3_000
 const KEPT = 'What you write is kept, and sent when the connection is back.'
@@ -31,8 +33,9 @@ const WORD_MS = 4_000
  *   word?: string }}
  */
 const page = {}
+const secrets = takeSecrets()
 const api = createApi()
-const signIn = createSignIn(api, enter)
+const signIn = createSignIn(api, (session) => void enter(session))
 const text = find('text', HTMLTextAreaElement)
 const notice = find('notice', HTMLElement)
 const news = find('news', HTMLElement)
@@ -87,13 +90,23 @@ const search = createSearch({
   linkTo: (seq) => addressOf(page.client?.current ?? LOBBY, seq),
 })
 
+const tell = (/** @type {import('./text.js').Line} */ line) => setLine(news, line)
+const doors = createDoors({ api, client: () => page.client, go, tell, redraw: draw })
+const attention = new Attention({
+  client: () => page.client,
+  settings: () => page.settings,
+  go,
+})
+/** So that the other tabs of this browser forget as well. */
+const tabs = new BroadcastChannel('hearth')
+
 void start()
 
 async function start() {
-  const link = new URLSearchParams(location.hash.slice(1)).get('link')
-  if (link) history.replaceState(null, '', location.pathname)
+  const { link } = secrets
   const linked = link ? await api.signIn({ link }) : undefined
   const { value, failure } = linked?.value ? linked : await api.session()
+  if (failure?.code !== 'offline') secrets.link = null
   setText(notice, '')
   if (value) return enter(value)
   show('welcome')
@@ -104,8 +117,16 @@ async function start() {
   setTimeout(() => void start(), ASK_AGAIN_MS)
 }
 
+/** What a link brings along goes out of the address at once, and into no history. */
+function takeSecrets() {
+  const params = new URLSearchParams(location.hash.slice(1))
+  const [link, invite] = [params.get('link'), params.get('invite')]
+  if (link || invite) history.replaceState(history.state, '', location.pathname)
+  return { link, invite }
+}
+
 /** @param {import('./api.js').Session} session */
-function enter({ user }) {
+async function enter({ user }) {
   if (page.client) return
   const storage = hasStorage() ? localStorage : createMemoryStore()
   page.settings = new Settings(user.id, storage)
@@ -115,6 +136,7 @@ function enter({ user }) {
     url: `${location.origin.replace(/^http/, 'ws')}/ws`,
     storage,
     onChange: draw,
+    onMention: (room, entry) => attention.mention(room, entry),
     onState,
   })
   setText(find('me', HTMLElement), user.name)
@@ -123,7 +145,14 @@ function enter({ user }) {
   if (isComingIn) text.focus()
   const { name, seq } = readAddress()
   go(name, { seq, replace: true })
-  page.client.start()
+  await acceptInvite(secrets.invite)
+  page.client?.start()
+}
+
+/** @param {string | null} invite  into the room that the address names */
+async function acceptInvite(invite) {
+  secrets.invite = null
+  if (invite) await doors.accept(readAddress().name, invite)
 }
 
 /** @param {State} state @param {number} [code] */
@@ -131,31 +160,36 @@ function onState(state, code) {
   if (state === 'open') page.wasOpen = true
   if (code === CLOSE.BANNED) return turnOut('You were banned from this chat.')
   if (state !== 'signed-out') return
-  exit(code ? 'You were signed out.' : 'Your session is over. Come in again.')
+  const isGuest = page.client?.connection.welcome?.expiresAt === null
+  const message = code ? 'You were signed out.' : 'Your session is over. Come in again.'
+  // A guest never comes back under the same id; whoever signs in elsewhere does, and goes on.
+  exit(message, { forget: isGuest })
 }
 
-/** Back to the door. @param {string} [message] */
-function exit(message) {
+/** Back to the door. @param {string} [message] @param {{ forget?: boolean }} [how] */
+function exit(message, { forget = false } = {}) {
   leaveChat()
+  if (forget) page.settings?.forget()
   signIn.show(message)
 }
 
 /** Out of the door, for good. @param {string} message */
 function turnOut(message) {
   leaveChat()
+  page.settings?.forget()
   setText(notice, message)
 }
 
 function leaveChat() {
   page.client?.stop()
   page.client = undefined
-  page.settings = undefined
   actions.hide()
   search.clear()
   talk.clear()
   composer.close()
   renderRooms([], '')
-  renderPeople({ members: [], count: 0, live: false }, '')
+  renderPeople({ members: [], count: 0, live: false, isOwn: false }, '', () => {})
+  attention.changed()
   page.wasOpen = false
   show('welcome')
 }
@@ -170,6 +204,7 @@ function show(view) {
 
 /** Draws once, before the next frame, however much has changed. */
 function draw() {
+  attention.changed()
   if (page.isDrawDue) return
   page.isDrawDue = true
   requestAnimationFrame(() => {
@@ -192,8 +227,11 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   composer.open(room.name)
   talk.render(room, outbox.of(room.name), user)
   if (talk.hasSeenAll && document.visibilityState === 'visible') room.markRead()
-  renderRooms(rooms.values(), room.name)
-  renderPeople(room, user.id)
+  renderRooms(rooms.values(), room.name, isMuted)
+  const { count, live, isOwn } = room
+  renderPeople({ members: doors.present(room), count, live, isOwn }, user.id, doors.remove)
+  doors.render(room)
+  find('mute', HTMLInputElement).checked = isMuted(room.name)
   find('leave', HTMLElement).hidden = rooms.size === 1
 }
 
@@ -209,7 +247,7 @@ function turnBack(rooms, name, why) {
   if (next === name) return false
   rooms.delete(name)
   go(next, { replace: true })
-  setText(news, shutLine(name, why))
+  setText(news, doors.whyShut(name, why))
   return true
 }
 
@@ -232,6 +270,7 @@ function go(name, { seq, replace = false } = {}) {
   if (replace) history.replaceState(null, '', address)
   else if (location.pathname !== address) history.pushState(null, '', address)
   setText(news, '')
+  page.settings?.set('last-room', name === LOBBY ? '' : name)
   closeDrawers()
   const room = page.client?.open(name)
   if (room && seq !== undefined) talk.goTo(room, seq)
@@ -240,9 +279,13 @@ function go(name, { seq, replace = false } = {}) {
 /** @param {string} name  of a room @param {number} [seq]  of a message in it */
 const addressOf = (name, seq) => (seq === undefined ? `/r/${name}` : `/r/${name}/${seq}`)
 
-/** @returns {{ name: string, seq?: number | undefined }} */
+/**
+ * It wins over the room that one was in last.
+ * @returns {{ name: string, seq?: number | undefined }}
+ */
 function readAddress(path = location.pathname) {
-  const [, name, seq] = /^\/r\/([^/]+)(?:\/(\d{1,15}))?$/.exec(path) ?? []
+  const [, inPath, seq] = /^\/r\/([^/]+)(?:\/(\d{1,15}))?$/.exec(path) ?? []
+  const name = path === '/' ? page.settings?.get('last-room') : inPath
   return v.is(Room, name) ? { name, seq: seq ? Number(seq) : undefined } : { name: LOBBY }
 }
 
@@ -288,6 +331,11 @@ function speak(word) {
     if (page.word === word) page.word = undefined
     draw()
   }, WORD_MS)
+}
+
+/** @param {string} room */
+function isMuted(room) {
+  return page.settings?.get('muted', room) === 'yes'
 }
 
 function hasStorage() {
@@ -336,46 +384,36 @@ listenToKeys({
 
 find('open-search', HTMLButtonElement).onclick = search.open
 
-find('enter', HTMLFormElement).onsubmit = (event) => {
-  event.preventDefault()
-  const field = find('room-name', HTMLInputElement)
-  const name = field.value.trim().toLowerCase().replace(/^#/, '').replace(/\s+/g, '-')
-  const isRoom = v.is(Room, name)
-  const fault = isRoom || name === '' ? '' : 'Letters a to z, digits and -, at most 32.'
-  setText(find('enter-error', HTMLElement), fault)
-  if (!isRoom) return
-  field.value = ''
-  go(name)
-}
-
-find('leave', HTMLButtonElement).onclick = () => {
-  if (!page.client) return
-  page.client.leave(page.client.current)
-  const [next = LOBBY] = [...page.client.rooms.keys()].sort()
-  go(next)
+find('mute', HTMLInputElement).onchange = ({ target }) => {
+  const isOn = target instanceof HTMLInputElement && target.checked
+  page.settings?.set('muted', isOn ? 'yes' : '', page.client?.current)
+  draw()
 }
 
 find('sign-out', HTMLButtonElement).onclick = async () => {
+  const unsent = page.client?.unsent ?? 0
+  const text = `${plural(unsent, 'message was', 'messages were')} not sent yet, and would be lost.`
+  const question = { title: ['Sign out?'], text: [text], yes: 'Sign out', no: 'Stay' }
+  if (unsent > 0 && !(await ask(question))) return
   const { failure } = await api.signOut()
-  if (!failure || failure.status === 401) exit()
+  if (failure && failure.status !== 401) return tell([failureLine(failure)])
+  exit('', { forget: true })
+  tabs.postMessage('signed out')
+}
+tabs.onmessage = () => {
+  if (page.client) return exit('You were signed out.', { forget: true })
+  page.settings?.forget()
 }
 
-const address = find('link-address', HTMLInputElement)
-const copy = find('copy', HTMLButtonElement)
 find('make-link', HTMLButtonElement).onclick = async () => {
-  const { value } = await api.link()
-  if (!value) return
-  address.value = `${location.origin}/#link=${value.link}`
-  copy.textContent = 'Copy'
-  find('link', HTMLDialogElement).showModal()
-  address.select()
-}
-copy.onclick = async () => {
-  address.select()
-  // Pages on plain http have no clipboard; the address stands selected then.
-  if (!('clipboard' in navigator)) return
-  await navigator.clipboard.writeText(address.value)
-  copy.textContent = 'Copied'
+  const { value, failure } = await api.link()
+  if (failure) return tell([failureLine(failure)])
+  share({
+    title: 'Use on another device',
+    text: 'Open this address there. It works once, within ten minutes.',
+    href: `${location.origin}/#link=${value.link}`,
+    label: 'Address for the other device',
+  })
 }
 
 const wake = () => {
@@ -391,3 +429,10 @@ window.addEventListener('popstate', () => {
   go(name, { seq, replace: true })
 })
 window.addEventListener('storage', () => page.client?.outbox.reload())
+// A link to the address that is open already does not load the page anew.
+window.addEventListener('hashchange', async () => {
+  if (!/^#(link|invite)=/.test(location.hash)) return
+  if (!page.client) return location.reload()
+  await acceptInvite(takeSecrets().invite)
+  page.client?.open(readAddress().name)
+})

@@ -1,6 +1,7 @@
 /** The door: a name, an access code where one is asked for, and what can go wrong. */
 
 import { find } from './dom.js'
+import { failureLine } from './text.js'
 
 /** @typedef {import('./api.js').Failure} Failure */
 
@@ -67,12 +68,9 @@ export function createSignIn(api, onSession) {
 }
 
 /** @param {Failure} failure @param {boolean} hadCode  @returns {string} */
-function explain({ code, needs, detail, retryAfterMs = 0 }, hadCode) {
+function explain(failure, hadCode) {
+  const { code, needs, detail } = failure
   if (code === 'name_taken') return 'Somebody goes by that name already. Try another.'
-  if (code === 'offline') return 'The server cannot be reached. Try again in a moment.'
   if (needs === 'code') return hadCode ? 'That code is not right.' : 'A code is needed here.'
-  if (code === 'rate_limited') {
-    return `Too many tries. Try again in ${Math.ceil(retryAfterMs / 1000)} s.`
-  }
-  return code === 'invalid' ? `That name will not do: ${detail}.` : (detail ?? 'That did not work.')
+  return code === 'invalid' ? `That name will not do: ${detail}.` : failureLine(failure)
 }

@@ -86,6 +86,14 @@ export function shutLine(room, why) {
   return `${room} is a private room. You come in by invitation.`
 }
 
+/** Why a request brought nothing. @param {import('./api.js').Failure} failure */
+export function failureLine({ code, detail, retryAfterMs = 0 }) {
+  if (code === 'offline') return 'The server cannot be reached. Try again in a moment.'
+  if (code !== 'rate_limited')
+    return detail ? `That did not work: ${detail}.` : 'That did not work.'
+  return `Too many tries. Try again in ${Math.ceil(retryAfterMs / 1000)} s.`
+}
+
 /** The first letter of a name, as a reader sees letters. @param {string} name */
 export function initialOf(name) {
   const [first] = new Intl.Segmenter().segment(name)

@@ -1,8 +1,6 @@
 /** The page in a real Chromium, with at least two people wherever that can make a difference. */
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type * as mention from '../../static/mention.js'
@@ -12,6 +10,7 @@ import { newcomer, startServer, tempFolder } from '../helpers.ts'
 import { startProcess } from '../process.ts'
 import {
   acknowledged,
+  axe,
   bodies,
   enter,
   FRAMES,
@@ -21,10 +20,8 @@ import {
   PHONE,
   say,
   until,
-  type Person,
 } from './people.ts'
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 /** What a server as a process of its own is started with. */
 const settings = (folder: string, port = 0) => ({
   ...LIVELY,
@@ -401,15 +398,3 @@ test('axe finds nothing: phone and desktop, light and dark', async (t) => {
     }
   }
 })
-
-async function axe({ page }: Person): Promise<string[]> {
-  await page.evaluate(AXE)
-  return page.evaluate(async () => {
-    const { violations } = await (window as unknown as WithAxe).axe.run()
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.html).join(' ')}`)
-  })
-}
-
-interface WithAxe {
-  axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> }
-}

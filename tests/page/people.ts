@@ -1,5 +1,7 @@
 /** People in front of the page, each with a browser context of their own. */
 
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 
 /** Limits that stand in no test's way. */
@@ -12,6 +14,8 @@ export const FRAMES = {
 }
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true }
 const PATIENCE_MS = 15_000
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** What Chromium says by itself of a 401 or of a server that is gone; the page cannot stop it. */
 const EXPECTED = /Failed to load resource|WebSocket connection to/
@@ -61,3 +65,16 @@ export const bodies = ({ page }: Person) => page.locator('.message .body').allTe
 
 /** Waits until the page says so. */
 export const until = ({ page }: Person, condition: () => boolean) => page.waitForFunction(condition)
+
+/** What axe finds wrong with the page as it is now. */
+export async function axe({ page }: Person): Promise<string[]> {
+  await page.evaluate(AXE)
+  return page.evaluate(async () => {
+    const { violations } = await (window as unknown as WithAxe).axe.run()
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.html).join(' ')}`)
+  })
+}
+
+interface WithAxe {
+  axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> }
+}

@@ -47,6 +47,7 @@ async function takeAll(folder: string) {
       await page.goto(`${url}/r/attic`)
       await page.getByText('It is quiet here').waitFor()
       await page.screenshot({ path: path('empty') })
+      await takeRooms(page, `den-${width}-${colorScheme}`, path)
       await page.goto(`${url}/r/vault`)
       await page.getByText('You come in by invitation').waitFor()
       await page.screenshot({ path: path('turned-back') })
@@ -62,6 +63,51 @@ async function takeAll(folder: string) {
       await page.context().close()
     }
   }
+}
+
+/** A room of one's own, and what one does there. */
+async function takeRooms(page: Page, room: string, path: (state: string) => string) {
+  const isPhone = page.viewportSize()?.width === WIDTHS.phone.width
+  const drawer = async (name: RegExp) => {
+    if (isPhone) await page.getByRole('button', { name }).click()
+  }
+  const press = (name: string) => page.getByRole('button', { name }).click()
+  await drawer(/^Rooms/)
+  await press('New private room')
+  await page.getByLabel('Name of the room').fill('lobby')
+  await press('Make it')
+  await page.getByText('There is a room of this name').waitFor()
+  await page.screenshot({ path: path('new-room') })
+  await page.getByLabel('Name of the room').fill(room)
+  await press('Make it')
+  await page.locator('#room-title', { hasText: room }).waitFor()
+  await drawer(/^People/)
+  await press('Invite people')
+  await page.screenshot({ path: path('invite') })
+  const address = await page.getByLabel('Invitation').inputValue()
+  await press('Close')
+  const guest = await newcomer(t, url, `Ken ${room}`)
+  const invite = address.split('=')[1]
+  await post(`${url}/api/rooms/${room}/members`, { invite }, guest.account.token)
+  await guest.join(room)
+  await page.locator('#people-list', { hasText: 'Ken' }).waitFor({ state: 'attached' })
+  await drawer(/^People/)
+  await page.getByLabel('Mute this room').check()
+  await page.screenshot({ path: path('own-room') })
+  await press('Remove Ken')
+  await page.screenshot({ path: path('question') })
+  await press('Cancel')
+  const { user } = await page.evaluate(() => fetch('/api/session').then((r) => r.json()))
+  await page.goto(`${url}/r/porch-${room}`)
+  await page.getByText('It is quiet here').waitFor()
+  await guest.say(room, 'Psst', { mentions: [user.id] })
+  await guest.join(`porch-${room}`)
+  await guest.say(`porch-${room}`, 'Are you there?', { mentions: [user.id] })
+  await page.getByText('Tell me next time').waitFor()
+  await page.screenshot({ path: path('mentioned') })
+  await drawer(/^Rooms/)
+  await page.locator('#room-list .mention').waitFor()
+  await page.screenshot({ path: path('rooms') })
 }
 
 async function ban(page: Page, token: string) {

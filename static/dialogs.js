@@ -1,0 +1,66 @@
+/** Two dialogs that much of the page opens: an address to hand on, and a question. */
+
+import { find } from './dom.js'
+import { setLine, setText } from './sidebar.js'
+
+/** @typedef {import('./text.js').Line} Line */
+/**
+ * @typedef {object} Sharing
+ * @property {string} title
+ * @property {string} text
+ * @property {string} href
+ * @property {string} label  says what the address is
+ * @property {() => Promise<{ isOver: boolean, words: string }>} [end]  ends what the address opens
+ */
+
+const sharing = find('share', HTMLDialogElement)
+const address = find('share-address', HTMLInputElement)
+const copy = find('copy', HTMLButtonElement)
+const end = find('end-invites', HTMLButtonElement)
+const note = find('share-note', HTMLElement)
+const question = find('ask', HTMLDialogElement)
+
+/** @param {Sharing} what */
+export function share(what) {
+  setText(find('share-title', HTMLElement), what.title)
+  setText(find('share-text', HTMLElement), what.text)
+  setText(note, '')
+  address.value = what.href
+  address.ariaLabel = what.label
+  address.hidden = copy.hidden = false
+  end.hidden = what.end === undefined
+  end.onclick = async () => {
+    const outcome = await what.end?.()
+    address.hidden = copy.hidden = outcome?.isOver === true
+    setText(note, outcome?.words ?? '')
+  }
+  sharing.showModal()
+  address.select()
+}
+
+copy.onclick = async () => {
+  address.select()
+  // Pages on plain http have no clipboard; the address stands selected then.
+  const isCopied = navigator.clipboard?.writeText(address.value).then(
+    () => true,
+    () => false,
+  )
+  setText(note, (await isCopied) ? 'Copied.' : 'Copy the selected address with your keyboard.')
+}
+
+/**
+ * Asks before something that cannot be taken back.
+ * @param {{ title: Line, text: Line, yes: string, no?: string }} what
+ * @returns {Promise<boolean>}
+ */
+export function ask({ title, text, yes, no = 'Cancel' }) {
+  setLine(find('ask-title', HTMLElement), title)
+  setLine(find('ask-text', HTMLElement), text)
+  setText(find('ask-yes', HTMLButtonElement), yes)
+  setText(find('ask-no', HTMLButtonElement), no)
+  question.returnValue = ''
+  question.showModal()
+  return new Promise((resolve) => {
+    question.onclose = () => resolve(question.returnValue === 'yes')
+  })
+}

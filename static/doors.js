@@ -1,0 +1,168 @@
+/** Ways into rooms and out of them: by name, as one's own private room, by invitation. */
+
+import * as v from 'valibot'
+import { ask, share } from './dialogs.js'
+import { find } from './dom.js'
+import { Room as RoomName } from './protocol.js'
+import { setText } from './sidebar.js'
+import { failureLine, fullTimeOf, shutLine } from './text.js'
+
+/** @typedef {import('./client.js').Client} Client */
+/** @typedef {import('./room.js').Room} Room */
+/**
+ * @typedef {object} DoorsOptions
+ * @property {import('./api.js').Api} api
+ * @property {() => Client | undefined} client
+ * @property {(room: string) => void} go
+ * @property {(line: import('./text.js').Line) => void} tell
+ * @property {() => void} redraw
+ */
+
+export const LOBBY = 'lobby'
+/** The server waits 8 s before it calls somebody gone, who might only be reconnecting. */
+const GONE_MS = 10_000
+const founding = find('found', HTMLDialogElement)
+const invite = find('invite', HTMLButtonElement)
+
+/** @param {DoorsOptions} options */
+export function createDoors({ api, client, go, tell, redraw }) {
+  /** The last invitation that did not open its door. */
+  const refused = { room: '', words: '' }
+  /** Ids. */
+  const removed = new Set()
+  const current = () => client()?.rooms.get(client()?.current ?? '')
+
+  takeName('enter', 'room-name', 'enter-error', async (name) => {
+    go(name)
+    return ''
+  })
+
+  takeName('found-form', 'found-name', 'found-error', async (name) => {
+    const { value, failure } = await api.createRoom(name)
+    if (failure?.code === 'conflict') return 'There is a room of this name already.'
+    if (failure) return failureLine(failure)
+    founding.close()
+    go(name)
+    client()?.rooms.get(name)?.summary(value)
+    return ''
+  })
+  find('new-room', HTMLButtonElement).onclick = () => {
+    setText(find('found-error', HTMLElement), '')
+    founding.showModal()
+  }
+  find('found-cancel', HTMLButtonElement).onclick = () => founding.close()
+
+  invite.onclick = async () => {
+    const room = current()
+    if (!room) return
+    const { value, failure } = await api.invite(room.name)
+    if (failure) return tell([failureLine(failure)])
+    const until = value.expiresAt ? `, until ${fullTimeOf(value.expiresAt)}` : ''
+    share({
+      title: `Invite to ${room.name}`,
+      text: `Whoever opens this address comes in${until}.`,
+      href: `${addressOf(room.name)}#invite=${value.invite}`,
+      label: 'Invitation',
+      end: () => endInvitations(room.name),
+    })
+  }
+
+  /** @param {string} room */
+  async function endInvitations(room) {
+    const { failure } = await api.revokeInvites(room)
+    if (failure) return { isOver: false, words: failureLine(failure) }
+    return { isOver: true, words: 'All invitations are over. No address given out so far works.' }
+  }
+
+  find('room-link', HTMLButtonElement).onclick = () => {
+    const room = current()
+    if (!room) return
+    share({
+      title: `Link to ${room.name}`,
+      text: room.isPrivate ? 'It opens for members only.' : 'Anybody who can sign in may enter.',
+      href: addressOf(room.name),
+      label: 'Address of this room',
+    })
+  }
+
+  find('leave', HTMLButtonElement).onclick = async () => {
+    const room = current()
+    if (!room || (room.isPrivate && !(await askToLeave(room)))) return
+    client()?.leave(room.name)
+    const [next = LOBBY] = [...(client()?.rooms.keys() ?? [])].sort()
+    go(next)
+  }
+
+  return {
+    /** @param {Room} room */
+    render(room) {
+      invite.hidden = !room.isOwn
+    },
+
+    /** Those who are shown as here: not who was just put out. @param {Room} room */
+    present: ({ members }) => members?.filter(({ id }) => !removed.has(id)),
+
+    /** Out of the room that is looked at. @param {import('./protocol.js').User} user */
+    async remove(user) {
+      const room = current()
+      if (!room || !(await askToRemove(user, room.name))) return
+      const { failure } = await api.removeMember(room.name, user.id)
+      if (failure && failure.code !== 'not_found') return tell([failureLine(failure)])
+      removed.add(user.id)
+      setTimeout(() => removed.delete(user.id) && redraw(), GONE_MS)
+      redraw()
+      tell([user, ` is no longer in ${room.name}.`])
+      find('people', HTMLElement).focus()
+    },
+
+    /** Redeems an invitation, after which one may join. @param {string} room @param {string} token */
+    async accept(room, token) {
+      const { failure } = await api.accept(room, token)
+      const isOver = failure?.code === 'forbidden' || failure?.code === 'invalid'
+      const over = `This invitation to ${room} is no longer good. Ask for a new one.`
+      refused.room = failure ? room : ''
+      refused.words =
+        isOver || !failure ? over : `${failureLine(failure)} Open the link again then.`
+    },
+
+    /** Why a door is closed. @param {string} room @param {import('./room.js').Shut} why */
+    whyShut: (room, why) => (refused.room === room ? refused.words : shutLine(room, why)),
+  }
+}
+
+/**
+ * A form that takes the name of a room, as people write it.
+ * @param {string} form @param {string} field @param {string} problem  ids
+ * @param {(name: string) => Promise<string>} onName  answers what is wrong with it, or ''
+ */
+function takeName(form, field, problem, onName) {
+  const input = find(field, HTMLInputElement)
+  find(form, HTMLFormElement).onsubmit = async (event) => {
+    event.preventDefault()
+    const name = input.value.trim().toLowerCase().replace(/^#/, '').replace(/\s+/g, '-')
+    if (name === '') return input.focus()
+    const isName = v.is(RoomName, name)
+    const fault = isName ? await onName(name) : 'Letters a to z, digits and -, at most 32.'
+    setText(find(problem, HTMLElement), fault)
+    input.ariaInvalid = fault ? 'true' : null
+    if (fault) input.focus()
+    else input.value = ''
+  }
+}
+
+/** @param {Room} room */
+function askToLeave({ name, isOwn }) {
+  const text = isOwn
+    ? 'The others stay. The room is yours, so you can come back at any time, by its name.'
+    : 'To come back you need a new invitation.'
+  return ask({ title: [`Leave ${name}?`], text: [text], yes: 'Leave', no: 'Stay' })
+}
+
+/** @param {import('./protocol.js').User} user @param {string} room */
+function askToRemove(user, room) {
+  const text = 'Coming back takes a new invitation. All invitations given out so far end, too.'
+  return ask({ title: ['Remove ', user, ` from ${room}?`], text: [text], yes: 'Remove' })
+}
+
+/** @param {string} room */
+const addressOf = (room) => `${location.origin}/r/${room}`
