@@ -21,6 +21,7 @@ const RENDER_MS = 100
 const TOGETHER_MS = 300
 const BODY_LENGTH = 120
 const SPEAKER = 'hearth.speaker'
+const OFFER = ' mentioned you. Tell me next time even when this page is hidden?'
 const BLOCKED = 'Your browser blocks notifications of this page. Its settings can allow them.'
 
 const field = find('notify-field', HTMLElement)
@@ -71,7 +72,7 @@ export class Attention {
     if (this.#isMuted(name)) return
     const isUndecided = this.#settings?.get('notify') === ''
     if (isUndecided && isPossible() && Notification.permission !== 'denied') {
-      setLine(words, [entry.author, ' mentioned you. Tell me next time even when this is hidden?'])
+      setLine(words, [entry.author, OFFER])
       offer.hidden = false
     }
     const waiting = this.#waiting.get(name)

@@ -64,3 +64,10 @@ export function ask({ title, text, yes, no = 'Cancel' }) {
     question.onclose = () => resolve(question.returnValue === 'yes')
   })
 }
+
+// Whoever came from a drawer cannot be led back there: it closed when the dialog opened.
+document.addEventListener('close', goOn, { capture: true })
+function goOn() {
+  const at = document.activeElement
+  if (at === document.body || !at?.checkVisibility()) find('log', HTMLElement).focus()
+}
