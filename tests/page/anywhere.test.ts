@@ -69,3 +69,25 @@ test('api: failures are values, with the code and the delay of the server', asyn
   assert.equal((await api.rooms()).failure?.status, 401)
   assert.equal((await createApi({ base: 'http://127.0.0.1:1' }).rooms()).failure?.code, 'offline')
 })
+
+test('api: a private room, from its making to the end of an invitation', async (t) => {
+  const { url } = await startServer(t, { env: { ACCESS_CODE: 'sesame' } })
+  const { failure: nobody } = await createApi({ base: url }).session()
+  assert.deepEqual(nobody, { status: 401, code: 'unauthorized', needs: 'code' })
+  const come = async (name: string) => {
+    const { user, token } = await signIn(url, name, { code: 'sesame' })
+    return { user, ...createApi({ base: url, token }) }
+  }
+  const [ada, grace] = [await come('Ada'), await come('Grace')]
+  const { value: made } = await ada.createRoom('vault')
+  assert.deepEqual([made?.owner, made?.private], [true, true])
+  assert.equal((await ada.createRoom('vault')).failure?.code, 'conflict')
+  assert.equal((await grace.invite('vault')).failure?.code, 'forbidden')
+  const { value: first } = await ada.invite('vault')
+  assert.ok(Date.parse(first?.expiresAt ?? '') > Date.now())
+  assert.deepEqual(await grace.accept('vault', first?.invite ?? ''), { value: undefined })
+  assert.deepEqual(await ada.removeMember('vault', grace.user.id), { value: undefined })
+  const { value: second } = await ada.invite('vault')
+  assert.deepEqual(await ada.revokeInvites('vault'), { value: undefined })
+  assert.equal((await grace.accept('vault', second?.invite ?? '')).failure?.code, 'forbidden')
+})

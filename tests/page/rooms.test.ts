@@ -247,7 +247,10 @@ test('one person on two devices, and what calls for attention', async (t) => {
     await inRoom(tab, 'garden')
     await tab.page.close()
 
-    for (const n of [1, 2, 3]) await mention('garden', `again ${n}`)
+    for (const body of ['again 1', 'again 2', 'again 3']) {
+      const id = crypto.randomUUID()
+      bot.send({ type: 'say', room: 'garden', id, body, mentions: [user.id] })
+    }
     await notified(ada, 1)
     const { title: several, body: last } = (await shownTo(ada))[0]!
     assert.deepEqual([several, last], ['3 mentions in garden', 'again 3'])
