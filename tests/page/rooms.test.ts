@@ -299,6 +299,7 @@ test('one person on two devices, and what calls for attention', async (t) => {
       ([key, value]) => localStorage.setItem(key!, value!),
       [`outbox.${user.id}.${id}`, parcel(id)],
     )
+    await ada.page.bringToFront()
     await message(ada, 'stuck').waitFor()
     await press(ada, 'Sign out')
     await ada.page.getByText('1 message was not sent yet, and would be lost.').waitFor()
