@@ -23,9 +23,10 @@ const REACH = 16
 const KINDS = { '*': ['em'], _: ['em'], '**': ['strong'], '***': ['em', 'strong'] }
 
 // A fence opens at the start of a line, or where nothing but a language follows; it is closed by
-// what begins or ends a line, and by the end of the text: people send code in a hurry.
-const OPENING = /\n?(?<!\S)`{3,}(?:[\w+#.-]*[ \t]*\n|(?=[^`\n]+$)(?<=^`+))/m
-const CLOSING = /(?:\n[ \t]*`{3,}|(?<!`)`{3,}[ \t]*$|(?![^]))[ \t]*\n?/m
+// what begins or ends a line, and by the end of the text: people send code in a hurry. The empty
+// lines around it go, since it stands by itself anyway.
+const OPENING = /(?:(?<!\n)\n+)?(?<!\S)`{3,}(?:[\w+#.-]*[ \t]*\n|(?=[^`\n]+$)(?<=^`+))/m
+const CLOSING = /(?:\n[ \t]*`{3,}|(?<!`)`{3,}[ \t]*$|(?![^]))[ \t]*\n*/m
 const FENCE = new RegExp(`${OPENING.source}(?<block>[^]*?)${CLOSING.source}`, 'gmu')
 
 // A face is no emphasis, and a shrug keeps its arm; nor is the star of a keycap emoji.

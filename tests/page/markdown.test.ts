@@ -54,6 +54,7 @@ test('what only looks like a mark stays', () => {
 test('a fence holds code, also one that is never closed', () => {
   check({
     'so:\n```js\na *b*\n\n  c\n```\nthen': ['so:', pre('a *b*\n\n  c'), 'then'],
+    'so\n\n```\na\n```\n\nthen': ['so', pre('a'), 'then'],
     '```\na': [pre('a')],
     'see ```ts\na': ['see ', pre('a')],
     '```a()\nb```': [pre('a()\nb')],
