@@ -46,6 +46,7 @@ export class Client {
   /** Counts the requests for the list of rooms: only the newest one's answer is true. */
   #asked = 0
   #asksSoon = false
+  #isListKnown = false
 
   /** @param {ClientOptions} options */
   constructor({
@@ -172,6 +173,7 @@ export class Client {
       send: (frame) => this.connection.send(frame),
       onChange: () => this.#onChange(),
     })
+    room.isReadKnown = this.#isListKnown
     this.rooms.set(name, room)
     return room
   }
@@ -198,6 +200,9 @@ export class Client {
       if (isLeft) this.rooms.delete(name)
     }
     for (const summary of value ?? []) this.#room(summary.room).summary(summary)
+    // Of a room that is not among them nothing was read.
+    this.#isListKnown = true
+    for (const room of this.rooms.values()) room.isReadKnown = true
     const rooms = [...this.rooms.values()].filter((room) => !room.shut)
     const count = rooms.filter((room) => room.live || room.name === this.current).length
     const others = rooms.filter((room) => !room.live && !room.refused && room.name !== this.current)

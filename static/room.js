@@ -50,6 +50,8 @@ export class Room {
   isOwn = false
   /** Read up to here, on whichever device. */
   read = 0
+  /** Whether the server has said what was read. */
+  isReadKnown = false
   /** The message that is looked at; undefined: the newest. @type {number | undefined} */
   place
   /** What the server counted last; nothing of it is known before. */
@@ -82,11 +84,6 @@ export class Room {
   /** Those of them that name this user. */
   get mentions() {
     return this.#count('mentions', (item) => item.mentions?.includes(this.#options.me) === true)
-  }
-
-  /** Whether the server has said what was read. */
-  get isReadKnown() {
-    return this.#isCounted
   }
 
   /** What the server counted no longer fits what is known here: it has to be asked again. */
@@ -279,7 +276,7 @@ export class Room {
 
   /** All that is held has been seen. */
   markRead() {
-    if (!this.live || !this.isReadKnown || this.timeline.position <= this.read) return
+    if (!this.live || this.timeline.position <= this.read) return
     this.read = this.timeline.position
     this.#sendRead()
   }

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import type * as mention from '../../static/mention.js'
 import { launchBrowser } from '../browser.ts'
 import { findDeno } from '../deno.js'
 import { newcomer, startServer, tempFolder } from '../helpers.ts'
@@ -306,62 +305,6 @@ test('the composer: Shift+Enter is a new line, Enter of a composition sends noth
   await ada.page.getByText('This cannot be sent: at most 4000 characters.').waitFor()
   assert.equal((await text.inputValue()).length, 4001, 'what was written stays')
 })
-
-test('an @ offers the names that start so: keys or a tap take one, Escape none', async (t) => {
-  const { url } = await startServer(t)
-  const ada = await enter(await launchBrowser(t), url, 'Ada')
-  const { page } = ada
-  // tsx names inner functions by this helper, which is not in the page.
-  await page.evaluate('globalThis.__name = (named) => named')
-  await page.evaluate(wireMentions)
-  const text = page.getByLabel('write message')
-  const options = page.getByRole('option')
-  const chosen = page.locator('[aria-selected=true]')
-  await text.pressSequentially('Hi @g')
-  assert.deepEqual(await options.locator('bdi').allTextContents(), ['Grace', 'Gábor', 'Ken Gray'])
-  assert.equal(
-    await text.getAttribute('aria-activedescendant'),
-    await options.first().getAttribute('id'),
-  )
-  assert.deepEqual(await axe(ada), [])
-  await text.press('ArrowUp')
-  await text.press('ArrowUp')
-  assert.equal(await chosen.locator('bdi').textContent(), 'Gábor')
-  await text.press('Enter')
-  assert.equal(await text.inputValue(), 'Hi @Gábor ')
-  await text.pressSequentially('and @gra')
-  await options.first().click()
-  assert.equal(await text.inputValue(), 'Hi @Gábor and @Grace ')
-  await text.pressSequentially('@k')
-  await text.press('Escape')
-  await text.pressSequentially('e')
-  assert.equal(await options.count(), 0, 'dismissed is dismissed')
-  await text.press('Enter')
-  await acknowledged(ada, 'Hi @Gábor and @Grace @ke')
-  await text.pressSequentially('@')
-  await text.evaluate((node) => {
-    node.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true }))
-  })
-  assert.equal(await options.count(), 3, 'an Enter of a composition is not for us')
-  await text.press('Shift+Enter')
-  assert.equal(await text.inputValue(), '@\n')
-  assert.deepEqual(await bodies(ada), ['Hi @Gábor and @Grace @ke'])
-  assert.deepEqual(ada.complaints, [])
-})
-
-/** Puts the list above the composer, in the page. */
-async function wireMentions() {
-  const { createMentions } = (await import('/mention.js' as string)) as typeof mention
-  const list = document.createElement('ul')
-  Object.assign(list, { id: 'mention-list', role: 'listbox', ariaLabel: 'People', hidden: true })
-  const form = document.getElementById('composer')!
-  form.before(list)
-  const names = ['Ken Gray', 'Grace', 'Gábor']
-  const people = names.map((name, i) => ({ id: `0000000${i}`, name }))
-  const field = document.getElementById('text') as HTMLTextAreaElement
-  const mentions = createMentions({ field, list, people: () => people })
-  form.addEventListener('keydown', (e) => mentions.onKey(e) && e.stopPropagation(), true)
-}
 
 test('axe finds nothing: phone and desktop, light and dark', async (t) => {
   const { url } = await startServer(t, { env: { ...LIVELY, ...FRAMES } })

@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import type { Locator } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, startServer } from '../helpers.ts'
-import { acknowledged, enter, FRAMES, LIVELY, message, say, type Person } from './people.ts'
+import { acknowledged, axe, enter, FRAMES, LIVELY, message, say, until } from './people.ts'
+import type { Person } from './people.ts'
 
 const id = () => crypto.randomUUID()
 const composer = ({ page }: Person) => page.getByLabel('write message')
@@ -39,6 +40,7 @@ test('what people do with messages', async (t) => {
     await composer(ada).press('ArrowUp')
     assert.equal(await composer(ada).inputValue(), 'I bring the wod')
     await ada.page.getByText('Changing your message').waitFor()
+    assert.deepEqual(await axe(ada), [])
     await composer(ada).press('Escape')
     assert.equal(await composer(ada).inputValue(), '')
     await acknowledged(ada, 'I bring the wod')
@@ -76,6 +78,7 @@ test('what people do with messages', async (t) => {
     await acknowledged(grace, 'the fire is lit')
     await message(grace, 'the fire is lit').hover()
     await button(grace, 'React').click()
+    assert.deepEqual(await axe(grace), [])
     await button(grace, '🎉').click()
     const chip = ada.page.locator('.reactions button', { hasText: '🎉' })
     await chip.getByText('1 person: Grace').waitFor({ state: 'attached' })
@@ -232,6 +235,88 @@ test('what people do with messages', async (t) => {
     await acknowledged(ada, '[two]')
     const heard = await ada.page.evaluate(() => (window as unknown as { heard: string[] }).heard)
     assert.deepEqual(heard, ['[one]', '[two]'])
+  })
+
+  await t.test('an @ offers names, by key or tap; who is named sees it', async () => {
+    await meet('names')
+    for (const name of ['Gábor', 'Ken Gray']) await (await newcomer(t, url, name)).join('names')
+    await ada.page.locator('#people-list', { hasText: 'Ken Gray' }).waitFor()
+    const options = ada.page.getByRole('option')
+    const text = composer(ada)
+    await text.pressSequentially('Hi @g')
+    assert.deepEqual(await options.locator('bdi').allTextContents(), ['Grace', 'Gábor', 'Ken Gray'])
+    assert.equal(
+      await text.getAttribute('aria-activedescendant'),
+      await options.first().getAttribute('id'),
+    )
+    assert.deepEqual(await axe(ada), [])
+    await text.press('ArrowUp')
+    await text.press('Enter')
+    assert.equal(await text.inputValue(), 'Hi @Ken Gray ')
+    await text.pressSequentially('and @gra')
+    await options.first().click()
+    assert.equal(await text.inputValue(), 'Hi @Ken Gray and @Grace ')
+    await text.pressSequentially('@k')
+    await text.press('Escape')
+    await text.pressSequentially('e')
+    assert.equal(await options.count(), 0, 'dismissed is dismissed')
+    await text.press('Enter')
+    await acknowledged(grace, 'Hi @Ken Gray and @Grace @ke')
+    const marks = grace.page.locator('.mention')
+    assert.deepEqual(await marks.allTextContents(), ['@Ken Gray', '@Grace'])
+    assert.equal(await grace.page.locator('.mention.me').textContent(), '@Grace')
+    await text.pressSequentially('@')
+    await text.evaluate((node) => {
+      node.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true }))
+    })
+    assert.ok((await options.count()) > 0, 'an Enter of a composition is not for us')
+    await text.press('Escape')
+    await text.fill('')
+  })
+
+  await t.test('an old message is found by its words, and opens where it was said', async () => {
+    await goTo(ada, 'answer')
+    await ada.page.keyboard.press('Control+Shift+F')
+    const field = ada.page.getByLabel('Words to find')
+    assert.ok(await isFocused(field))
+    await field.pressSequentially('KEY who')
+    const hits = ada.page.locator('#hits a')
+    await hits.getByText('Who has the key?').waitFor()
+    assert.deepEqual(await hits.locator('mark').allTextContents(), ['Who', 'key'])
+    assert.deepEqual(await axe(ada), [])
+    await hits.click()
+    await ada.page.locator('.target', { hasText: 'Who has the key?' }).waitFor()
+    await field.fill('line')
+    await ada.page.getByText('50 or more found').waitFor()
+    assert.equal(await hits.first().locator('mark').textContent(), 'line')
+    await button(ada, 'Older ones').click()
+    await ada.page.getByText('100 or more found').waitFor()
+    assert.ok(await isFocused(hits.nth(50)), 'one reads on where the older ones begin')
+    await field.fill('nobody said this')
+    await ada.page.getByText('Nothing was found.').waitFor()
+    // The first one empties the field.
+    await ada.page.keyboard.press('Escape')
+    await ada.page.keyboard.press('Escape')
+    await field.waitFor({ state: 'hidden' })
+  })
+
+  await t.test('keys lead from room to room, and a sheet tells of them', async () => {
+    await meet('zebra')
+    await goTo(ada, 'yak')
+    await bot.say('zebra', 'stripes')
+    await ada.page.locator('#room-list a', { hasText: 'zebra' }).getByText('unread').waitFor()
+    await ada.page.keyboard.press('Alt+Shift+ArrowDown')
+    await acknowledged(ada, 'stripes')
+    await ada.page.keyboard.press('Alt+ArrowUp')
+    await until(ada, () => location.pathname === '/r/yak')
+    await ada.page.keyboard.press('Control+k')
+    assert.ok(await isFocused(ada.page.getByLabel('Enter or start a room')))
+    await ada.page.keyboard.press('Control+/')
+    const sheet = ada.page.getByRole('dialog', { name: 'Keyboard shortcuts' })
+    await sheet.waitFor()
+    assert.deepEqual(await axe(ada), [])
+    await ada.page.keyboard.press('Escape')
+    assert.equal(await sheet.isVisible(), false)
   })
 
   await t.test('a draft waits in its room, over a reload', async () => {
