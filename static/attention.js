@@ -1,6 +1,7 @@
 /** What calls for attention: the page's title, and notifications for whoever wants them. */
 
 import { el, find } from './dom.js'
+import { plainText } from './markdown.js'
 import { attempt } from './settings.js'
 import { setLine, setText } from './sidebar.js'
 
@@ -13,6 +14,7 @@ import { setLine, setText } from './sidebar.js'
  * @property {() => Client | undefined} client
  * @property {() => Settings | undefined} settings
  * @property {(room: string) => void} go
+ * @property {() => void} redraw
  */
 
 const TITLE = document.title
@@ -26,6 +28,7 @@ const BLOCKED = 'Your browser blocks notifications of this page. Its settings ca
 
 const field = find('notify-field', HTMLElement)
 const box = find('notify', HTMLInputElement)
+const mute = find('mute', HTMLInputElement)
 const problem = find('notify-problem', HTMLElement)
 const words = el('p')
 const yes = el('button', { type: 'button' }, 'Turn on')
@@ -49,6 +52,10 @@ export class Attention {
   /** @param {AttentionOptions} options */
   constructor(options) {
     this.#options = options
+    mute.onchange = () => {
+      this.#settings?.set('muted', mute.checked ? 'yes' : '', options.client()?.current)
+      options.redraw()
+    }
     if (!isPossible()) return
     box.onchange = () => void (box.checked ? this.#turnOn() : this.#decide('off'))
     yes.onclick = () => void this.#turnOn()
@@ -56,6 +63,9 @@ export class Attention {
     window.addEventListener('focus', () => void this.#speak(true))
     void this.#speak(document.hasFocus())
   }
+
+  /** @param {string} room */
+  isMuted = (room) => this.#settings?.get('muted', room) === 'yes'
 
   /** Something has changed. Not drawn with the page, which stands still while it is hidden. */
   changed() {
@@ -69,7 +79,7 @@ export class Attention {
 
   /** @param {Room} room @param {Said} entry */
   mention({ name }, entry) {
-    if (this.#isMuted(name)) return
+    if (this.isMuted(name)) return
     const isUndecided = this.#settings?.get('notify') === ''
     if (isUndecided && isPossible() && Notification.permission !== 'denied') {
       setLine(words, [entry.author, OFFER])
@@ -83,7 +93,7 @@ export class Attention {
   #render() {
     const client = this.#options.client()
     const rooms = [...(client?.rooms.values() ?? [])].filter(({ shut }) => !shut)
-    const heard = rooms.filter(({ name }) => !this.#isMuted(name))
+    const heard = rooms.filter(({ name }) => !this.isMuted(name))
     const unread = heard.reduce((sum, room) => sum + room.unread, 0)
     const count = unread > 99 ? '(99+)' : unread > 0 ? `(${unread})` : ''
     const mark = heard.some((room) => room.mentions > 0) ? '@' : ''
@@ -97,6 +107,7 @@ export class Attention {
     }
     field.hidden = !isPossible()
     box.checked = this.#isOn
+    mute.checked = client !== undefined && this.isMuted(client.current)
     if (!client || this.#settings?.get('notify') !== '') this.#withdraw()
   }
 
@@ -109,7 +120,7 @@ export class Attention {
     // Read on another device meanwhile.
     if (!this.#options.client()?.rooms.get(name)?.mentions) return
     const title = count > 1 ? `${count} mentions in ${name}` : `${entry.author.name} in ${name}`
-    const text = (entry.body ?? '').replace(/\s+/g, ' ').trim()
+    const text = plainText(entry.body ?? '')
     const body = [...text].length > BODY_LENGTH ? `${cut(text)}…` : text
     const notification = attempt(() => new Notification(title, { body, tag: `hearth.${name}` }))
     if (!notification) return
@@ -167,11 +178,6 @@ export class Attention {
   get #isOn() {
     const isAllowed = isPossible() && Notification.permission === 'granted'
     return isAllowed && this.#settings?.get('notify') === 'on'
-  }
-
-  /** @param {string} room */
-  #isMuted(room) {
-    return this.#settings?.get('muted', room) === 'yes'
   }
 }
 

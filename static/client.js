@@ -98,6 +98,12 @@ export class Client {
     this.connection.stop()
   }
 
+  /** With another connection. */
+  restart() {
+    this.stop()
+    this.start()
+  }
+
   /** To be called when the network or the person has come back. */
   wake() {
     this.connection.wake(() => this.rooms.get(this.current)?.join() === true)
@@ -219,12 +225,6 @@ export class Client {
     })
   }
 
-  /** There is no place for the room that is looked at: it comes first on the next connection. */
-  #startAfresh() {
-    this.stop()
-    this.start()
-  }
-
   /** @param {ServerEvent | import('./connection.js').Mark} event */
   #onEvent(event) {
     if (event.type === 'welcome') this.#joinAll()
@@ -248,8 +248,9 @@ export class Client {
     room?.error(error)
     if (room?.shut) this.#close(room, room.shut)
     const hasOthers = [...this.rooms.values()].some(({ live }) => live)
+    // It comes first on the next connection.
     const isFull = error.of === 'join' && error.code === 'too_many' && hasOthers
-    if (isFull && room?.name === this.current) this.#startAfresh()
+    if (isFull && room?.name === this.current) this.restart()
   }
 
   /** Only who looks at it need know. @param {Room} room @param {import('./room.js').Shut} why */

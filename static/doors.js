@@ -1,6 +1,7 @@
 /** Ways into rooms and out of them: by name, as one's own private room, by invitation. */
 
 import * as v from 'valibot'
+import { addressOf, LOBBY } from './address.js'
 import { ask, share } from './dialogs.js'
 import { find } from './dom.js'
 import { Room as RoomName } from './protocol.js'
@@ -18,7 +19,6 @@ import { failureLine, fullTimeOf, shutLine } from './text.js'
  * @property {() => void} redraw
  */
 
-export const LOBBY = 'lobby'
 /** The server waits 8 s before it calls somebody gone, who might only be reconnecting. */
 const GONE_MS = 10_000
 const founding = find('found', HTMLDialogElement)
@@ -61,7 +61,7 @@ export function createDoors({ api, client, go, tell, redraw }) {
     share({
       title: `Invite to ${room.name}`,
       text: `Whoever opens this address comes in${until}.`,
-      href: `${addressOf(room.name)}#invite=${value.invite}`,
+      href: `${location.origin}${addressOf(room.name)}#invite=${value.invite}`,
       label: 'Invitation',
       end: () => endInvitations(room.name),
     })
@@ -80,7 +80,7 @@ export function createDoors({ api, client, go, tell, redraw }) {
     share({
       title: `Link to ${room.name}`,
       text: room.isPrivate ? 'It opens for members only.' : 'Anybody who can sign in may enter.',
-      href: addressOf(room.name),
+      href: location.origin + addressOf(room.name),
       label: 'Address of this room',
     })
   }
@@ -163,6 +163,3 @@ function askToRemove(user, room) {
   const text = 'Coming back takes a new invitation. All invitations given out so far end, too.'
   return ask({ title: ['Remove ', user, ` from ${room}?`], text: [text], yes: 'Remove' })
 }
-
-/** @param {string} room */
-const addressOf = (room) => `${location.origin}/r/${room}`

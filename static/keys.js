@@ -2,16 +2,18 @@
 
 import { find } from './dom.js'
 
+/** @typedef {import('./client.js').Client} Client */
+
 /**
- * @param {object} deeds
- * @param {(by: 1 | -1, isUnread: boolean) => void} deeds.step  to the next room of the list
- * @param {() => void} deeds.enter  to the field for a room's name
- * @param {() => void} deeds.search
+ * @param {object} options
+ * @param {() => Client | undefined} options.client
+ * @param {(room: string) => void} options.go
+ * @param {() => void} options.search
  */
-export function listenToKeys({ step, enter, search }) {
+export function listenToKeys({ client, go, search }) {
   const sheet = find('shortcuts', HTMLDialogElement)
   /** Ctrl, or ⌘, and … @type {Record<string, () => void>} */
-  const withControl = { k: enter, '/': () => sheet.showModal(), F: search }
+  const withControl = { k: nameRoom, '/': () => sheet.showModal(), F: search }
   /** Alt, or ⌥, and … @type {Record<string, 1 | -1>} */
   const withAlt = { ArrowUp: -1, ArrowDown: 1 }
 
@@ -24,7 +26,28 @@ export function listenToKeys({ step, enter, search }) {
     const deed = isControl && !altKey ? withControl[key] : undefined
     if (!by && !deed) return
     event.preventDefault()
-    if (by) step(by, shiftKey)
+    const next = by && nextRoom(client(), by, shiftKey)
+    if (next) go(next)
     deed?.()
   })
+}
+
+/** To the field for a room's name, which may be in a drawer. */
+function nameRoom() {
+  const rooms = find('rooms', HTMLElement)
+  if (!rooms.checkVisibility()) rooms.showPopover()
+  find('room-name', HTMLInputElement).focus()
+}
+
+/**
+ * The next of the list, and from its end on from the start.
+ * @param {Client | undefined} client @param {1 | -1} by @param {boolean} isUnread  only such
+ */
+function nextRoom(client, by, isUnread) {
+  const rooms = [...(client?.rooms.values() ?? [])].filter(({ shut }) => !shut)
+  const isCurrent = (/** @type {string} */ name) => name === client?.current
+  const open = rooms.filter(({ name, unread }) => !isUnread || unread > 0 || isCurrent(name))
+  const names = open.map(({ name }) => name).sort()
+  const next = names.at((names.findIndex(isCurrent) + by) % names.length)
+  return next !== undefined && !isCurrent(next) ? next : undefined
 }

@@ -1,30 +1,30 @@
-/** Where the page starts: who is signed in, which room the address names, what is drawn when. */
+/** Where the page starts: its parts, who is signed in, which room is looked at, what is drawn when. */
 
-import * as v from 'valibot'
+import { createAccount } from './account.js'
 import { createActions } from './actions.js'
+import { addressOf, LOBBY, readAddress, takeSecrets } from './address.js'
 import { createApi } from './api.js'
 import { Attention } from './attention.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
-import { ask, share } from './dialogs.js'
+import { share } from './dialogs.js'
 import { find } from './dom.js'
-import { createDoors, LOBBY } from './doors.js'
+import { createDoors } from './doors.js'
 import { listenToKeys } from './keys.js'
 import { createMemoryStore } from './outbox.js'
-import { CLOSE, Room } from './protocol.js'
-import { Settings } from './settings.js'
-import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
+import { CLOSE } from './protocol.js'
 import { createSearch } from './search.js'
+import { attempt, Settings } from './settings.js'
+import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
 import { createSignIn } from './sign-in.js'
 import { Talk } from './talk.js'
-import { failureLine, plural, typingLine } from './text.js'
+import { statusLine, typingLine } from './text.js'
 
 /** @typedef {import('./connection.js').State} State */
+/** @typedef {import('./text.js').Line} Line */
 
 /** The server could not be asked who is signed in: ask again after this. */
 const ASK_AGAIN_MS = 3_000
-const KEPT = 'What you write is kept, and sent when the connection is back.'
-
 /** A word in passing stands so long. */
 const WORD_MS = 4_000
 
@@ -34,38 +34,22 @@ const WORD_MS = 4_000
  */
 const page = {}
 const secrets = takeSecrets()
-const api = createApi()
-const signIn = createSignIn(api, (session) => void enter(session))
-const text = find('text', HTMLTextAreaElement)
 const notice = find('notice', HTMLElement)
 const news = find('news', HTMLElement)
-const talk = new Talk(
-  {
-    retry: (id) => {
-      page.client?.outbox.retry(id)
-      text.focus()
-    },
-    discard: (id) => {
-      page.client?.outbox.remove(id)
-      text.focus()
-    },
-    linkTo: (seq) => addressOf(page.client?.current ?? LOBBY, seq),
-    react,
-  },
-  draw,
-)
+
+const client = () => page.client
+const current = () => page.client?.current ?? LOBBY
+/** The room that is looked at. */
+const room = () => page.client?.rooms.get(current())
+const linkTo = (/** @type {number} */ seq) => addressOf(current(), seq)
+const tell = (/** @type {Line} */ line) => setLine(news, line)
+
+const api = createApi()
+const signIn = createSignIn(api, (session) => void enter(session))
+const talk = new Talk({ retry, discard, linkTo, react }, draw)
 const composer = createComposer({
-  send(text, mode, mentions) {
-    const { client } = page
-    if (!client) return undefined
-    const fault = write(client, text, mode, mentions)
-    if (fault === undefined && mode?.kind !== 'edit') {
-      talk.eraseLine()
-      talk.toEnd()
-    }
-    return fault && `This cannot be sent: ${fault}.`
-  },
-  people: others,
+  send,
+  people: () => [...talk.people].flatMap(([id, name]) => (isMe(id) ? [] : { id, name })),
   onTyping: () => room()?.sendTyping(),
   lastOwn: () => talk.findLast(({ item, isOwn }) => isOwn && item?.body !== undefined)?.item,
   onEscape: () => talk.toEnd(),
@@ -78,27 +62,17 @@ const actions = createActions({
   deeds: {
     reply: composer.reply,
     edit: composer.edit,
-    remove: ({ seq }) => page.client?.delete(page.client.current, seq),
+    remove: ({ seq }) => page.client?.delete(current(), seq),
     react,
     copyLink: ({ seq }) => void copyLink(seq),
     leave: composer.focus,
   },
 })
-
-const search = createSearch({
-  ask: (q, before) => api.search(page.client?.current ?? LOBBY, q, before),
-  linkTo: (seq) => addressOf(page.client?.current ?? LOBBY, seq),
-})
-
-const tell = (/** @type {import('./text.js').Line} */ line) => setLine(news, line)
-const doors = createDoors({ api, client: () => page.client, go, tell, redraw: draw })
-const attention = new Attention({
-  client: () => page.client,
-  settings: () => page.settings,
-  go,
-})
-/** So that the other tabs of this browser forget as well. */
-const tabs = new BroadcastChannel('hearth')
+const search = createSearch({ ask: (q, before) => api.search(current(), q, before), linkTo })
+const doors = createDoors({ api, client, go, tell, redraw: draw })
+const attention = new Attention({ client, settings: () => page.settings, go, redraw: draw })
+createAccount({ api, client, tell, leave: (message) => exit(message, { forget: true }) })
+listenToKeys({ client, go, search: search.open })
 
 void start()
 
@@ -117,18 +91,10 @@ async function start() {
   setTimeout(() => void start(), ASK_AGAIN_MS)
 }
 
-/** What a link brings along goes out of the address at once, and into no history. */
-function takeSecrets() {
-  const params = new URLSearchParams(location.hash.slice(1))
-  const [link, invite] = [params.get('link'), params.get('invite')]
-  if (link || invite) history.replaceState(history.state, '', location.pathname)
-  return { link, invite }
-}
-
 /** @param {import('./api.js').Session} session */
 async function enter({ user }) {
   if (page.client) return
-  const storage = hasStorage() ? localStorage : createMemoryStore()
+  const storage = attempt(() => localStorage) ?? createMemoryStore()
   page.settings = new Settings(user.id, storage)
   page.client = new Client({
     user,
@@ -142,9 +108,8 @@ async function enter({ user }) {
   setText(find('me', HTMLElement), user.name)
   const isComingIn = signIn.hide()
   show('chat')
-  if (isComingIn) text.focus()
-  const { name, seq } = readAddress()
-  go(name, { seq, replace: true })
+  if (isComingIn) composer.focus()
+  goToAddress()
   await acceptInvite(secrets.invite)
   page.client?.start()
 }
@@ -152,25 +117,34 @@ async function enter({ user }) {
 /** @param {string | null} invite  into the room that the address names */
 async function acceptInvite(invite) {
   secrets.invite = null
-  if (invite) await doors.accept(readAddress().name, invite)
+  if (invite) await doors.accept(current(), invite)
 }
 
 /** @param {State} state @param {number} [code] */
 function onState(state, code) {
   if (state === 'open') page.wasOpen = true
   if (code === CLOSE.BANNED) return turnOut('You were banned from this chat.')
-  if (state !== 'signed-out') return
-  const isGuest = page.client?.connection.welcome?.expiresAt === null
-  const message = code ? 'You were signed out.' : 'Your session is over. Come in again.'
-  // A guest never comes back under the same id; whoever signs in elsewhere does, and goes on.
-  exit(message, { forget: isGuest })
+  if (state === 'signed-out') void leaveUnlessSignedIn(code)
 }
 
-/** Back to the door. @param {string} [message] @param {{ forget?: boolean }} [how] */
+/** A wrong token in one frame ends a connection as well, and no session. @param {number} [code] */
+async function leaveUnlessSignedIn(code) {
+  const { client } = page
+  const { value, failure } = await api.session()
+  if (client !== page.client || !client) return
+  if (value) return client.restart()
+  // A guest never comes back under the same id; whoever signs in elsewhere does, and goes on.
+  const isGuest = client.connection.welcome?.expiresAt === null
+  const message = code ? 'You were signed out.' : 'Your session is over. Come in again.'
+  exit(message, { forget: isGuest && failure.status === 401 })
+}
+
+/** Back to the door. @param {string} message @param {{ forget?: boolean }} [how] */
 function exit(message, { forget = false } = {}) {
+  const wasIn = page.client !== undefined
   leaveChat()
   if (forget) page.settings?.forget()
-  signIn.show(message)
+  if (wasIn) signIn.show(message)
 }
 
 /** Out of the door, for good. @param {string} message */
@@ -218,7 +192,7 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   const room = rooms.get(current)
   if (!room) return go(LOBBY, { replace: true })
   if (room.shut && turnBack(rooms, room.name, room.shut)) return
-  const [status, hint] = describe(connection.state, room)
+  const [status, hint] = statusLine(connection.state, room, page.wasOpen)
   if (find('room-title', HTMLElement).textContent !== room.name) search.clear()
   for (const id of ['room-title', 'search-room']) setText(find(id, HTMLElement), room.name)
   setText(find('status', HTMLElement), status || (page.word ?? ''))
@@ -227,11 +201,10 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   composer.open(room.name)
   talk.render(room, outbox.of(room.name), user)
   if (talk.hasSeenAll && document.visibilityState === 'visible') room.markRead()
-  renderRooms(rooms.values(), room.name, isMuted)
+  renderRooms(rooms.values(), room.name, attention.isMuted)
   const { count, live, isOwn } = room
   renderPeople({ members: doors.present(room), count, live, isOwn }, user.id, doors.remove)
   doors.render(room)
-  find('mute', HTMLInputElement).checked = isMuted(room.name)
   find('leave', HTMLElement).hidden = rooms.size === 1
 }
 
@@ -251,19 +224,6 @@ function turnBack(rooms, name, why) {
   return true
 }
 
-/**
- * @param {State} state @param {import('./room.js').Room} room
- * @returns {[status: string, hint: string]}
- */
-function describe(state, { live, timeline, refused, shut }) {
-  const isBehind = !live && timeline.epoch !== undefined && !refused && !shut
-  if (state === 'open') return [isBehind ? 'Catching up…' : '', '']
-  if (state === 'stopped')
-    return ['Disconnected', 'The server closed the door. Reload to try again.']
-  if (!navigator.onLine) return ['Offline', KEPT]
-  return page.wasOpen ? ['Reconnecting…', KEPT] : ['Connecting…', '']
-}
-
 /** @param {string} name @param {{ seq?: number | undefined, replace?: boolean }} [how] */
 function go(name, { seq, replace = false } = {}) {
   const address = addressOf(name, seq)
@@ -276,51 +236,57 @@ function go(name, { seq, replace = false } = {}) {
   if (room && seq !== undefined) talk.goTo(room, seq)
 }
 
-/** @param {string} name  of a room @param {number} [seq]  of a message in it */
-const addressOf = (name, seq) => (seq === undefined ? `/r/${name}` : `/r/${name}/${seq}`)
-
-/**
- * It wins over the room that one was in last.
- * @returns {{ name: string, seq?: number | undefined }}
- */
-function readAddress(path = location.pathname) {
-  const [, inPath, seq] = /^\/r\/([^/]+)(?:\/(\d{1,15}))?$/.exec(path) ?? []
-  const name = path === '/' ? page.settings?.get('last-room') : inPath
-  return v.is(Room, name) ? { name, seq: seq ? Number(seq) : undefined } : { name: LOBBY }
+function goToAddress() {
+  const { name, seq } = readAddress(location.pathname, page.settings?.get('last-room'))
+  go(name, { seq, replace: true })
 }
 
-/** The room that is looked at. */
-function room() {
-  return page.client?.rooms.get(page.client.current)
-}
+/** @param {string} id  of a user */
+const isMe = (id) => id === page.client?.user.id
 
-/**
- * @param {Client} client @param {string} text @param {import('./composer.js').Mode | undefined} mode
- * @param {string[]} mentions  ids of whom it names
- * @returns {string | undefined} what is wrong with the text
- */
-function write(client, text, mode, mentions) {
+/** @type {import('./composer.js').ComposerOptions['send']} */
+function send(text, mode, mentions) {
+  if (!page.client) return undefined
   const { kind, item } = mode ?? {}
-  if (kind === 'edit' && item) return client.edit(client.current, item.seq, text)
-  return client.say(client.current, text, { replyTo: item?.seq, mentions })
+  const isEdit = kind === 'edit' && item !== undefined
+  const fault = isEdit
+    ? page.client.edit(current(), item.seq, text)
+    : page.client.say(current(), text, { replyTo: item?.seq, mentions })
+  if (fault !== undefined) return `This cannot be sent: ${fault}.`
+  if (isEdit) return undefined
+  talk.eraseLine()
+  talk.toEnd()
+  return undefined
 }
 
-/** Who is here, or has said something that is in sight. */
-function others() {
-  const all = [...talk.people].map(([id, name]) => ({ id, name }))
-  return all.filter(({ id }) => id !== page.client?.user.id)
+/** @param {string} id  of what failed */
+function retry(id) {
+  page.client?.outbox.retry(id)
+  composer.focus()
+}
+
+/** @param {string} id  of what failed */
+function discard(id) {
+  page.client?.outbox.remove(id)
+  composer.focus()
 }
 
 /** @param {{ seq?: number | undefined }} message @param {string} emoji @param {boolean} on */
 function react({ seq }, emoji, on) {
-  if (seq !== undefined) page.client?.react(page.client.current, seq, emoji, on)
+  if (seq !== undefined) page.client?.react(current(), seq, emoji, on)
 }
+
+const isDone = () => true
+const isNot = () => false
 
 /** @param {number} seq  of a message in this room */
 async function copyLink(seq) {
-  const address = location.origin + addressOf(page.client?.current ?? LOBBY, seq)
-  await navigator.clipboard.writeText(address)
-  speak('Link copied.')
+  const href = location.origin + linkTo(seq)
+  // Pages on plain http have no clipboard.
+  const isCopied = await attempt(() => navigator.clipboard.writeText(href).then(isDone, isNot))
+  if (isCopied) return speak('Link copied.')
+  const text = 'It opens the room at this message.'
+  share({ title: 'Link to a message', text, href, label: 'Address of the message' })
 }
 
 /** Says a word in passing. @param {string} word */
@@ -333,88 +299,26 @@ function speak(word) {
   }, WORD_MS)
 }
 
-/** @param {string} room */
-function isMuted(room) {
-  return page.settings?.get('muted', room) === 'yes'
-}
-
-function hasStorage() {
-  try {
-    return localStorage.length >= 0
-  } catch {
-    return false
-  }
-}
-
-/** Where it is wide enough it stands there already. @param {string} id */
-function openDrawer(id) {
-  const drawer = find(id, HTMLElement)
-  if (!drawer.checkVisibility()) drawer.showPopover()
-}
-
 function closeDrawers() {
   for (const id of ['rooms', 'people']) find(id, HTMLElement).hidePopover()
 }
 
 document.addEventListener('click', (event) => {
   const link = event.target instanceof Element && event.target.closest('a[href^="/r/"]')
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return
+  if (
+    !(link instanceof HTMLAnchorElement) ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey ||
+    event.button !== 0
+  )
+    return
   event.preventDefault()
-  const { name, seq } = readAddress(link.getAttribute('href') ?? '')
+  const { name, seq } = readAddress(link.pathname)
   go(name, { seq })
 })
 
-listenToKeys({
-  step(by, isUnread) {
-    const { client } = page
-    if (!client) return
-    const isCurrent = (/** @type {string} */ name) => name === client.current
-    const rooms = [...client.rooms.values()].filter((room) => !room.shut)
-    const open = rooms.filter(({ name, unread }) => !isUnread || unread > 0 || isCurrent(name))
-    const names = open.map((room) => room.name).sort()
-    const next = names.at((names.findIndex(isCurrent) + by) % names.length)
-    if (next !== undefined && !isCurrent(next)) go(next)
-  },
-  enter() {
-    openDrawer('rooms')
-    find('room-name', HTMLInputElement).focus()
-  },
-  search: search.open,
-})
-
 find('open-search', HTMLButtonElement).onclick = search.open
-
-find('mute', HTMLInputElement).onchange = ({ target }) => {
-  const isOn = target instanceof HTMLInputElement && target.checked
-  page.settings?.set('muted', isOn ? 'yes' : '', page.client?.current)
-  draw()
-}
-
-find('sign-out', HTMLButtonElement).onclick = async () => {
-  const unsent = page.client?.unsent ?? 0
-  const text = `${plural(unsent, 'message was', 'messages were')} not sent yet, and would be lost.`
-  const question = { title: ['Sign out?'], text: [text], yes: 'Sign out', no: 'Stay' }
-  if (unsent > 0 && !(await ask(question))) return
-  const { failure } = await api.signOut()
-  if (failure && failure.status !== 401) return tell([failureLine(failure)])
-  exit('', { forget: true })
-  tabs.postMessage('signed out')
-}
-tabs.onmessage = () => {
-  if (page.client) return exit('You were signed out.', { forget: true })
-  page.settings?.forget()
-}
-
-find('make-link', HTMLButtonElement).onclick = async () => {
-  const { value, failure } = await api.link()
-  if (failure) return tell([failureLine(failure)])
-  share({
-    title: 'Use on another device',
-    text: 'Open this address there. It works once, within ten minutes.',
-    href: `${location.origin}/#link=${value.link}`,
-    label: 'Address for the other device',
-  })
-}
 
 const wake = () => {
   if (document.visibilityState === 'visible') page.client?.wake()
@@ -424,15 +328,12 @@ const wake = () => {
 document.addEventListener('visibilitychange', wake)
 window.addEventListener('online', wake)
 window.addEventListener('offline', draw)
-window.addEventListener('popstate', () => {
-  const { name, seq } = readAddress()
-  go(name, { seq, replace: true })
-})
+window.addEventListener('popstate', goToAddress)
 window.addEventListener('storage', () => page.client?.outbox.reload())
 // A link to the address that is open already does not load the page anew.
 window.addEventListener('hashchange', async () => {
   if (!/^#(link|invite)=/.test(location.hash)) return
   if (!page.client) return location.reload()
   await acceptInvite(takeSecrets().invite)
-  page.client?.open(readAddress().name)
+  goToAddress()
 })

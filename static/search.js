@@ -3,7 +3,7 @@
 import { el, find } from './dom.js'
 import { plainText } from './markdown.js'
 import { setText } from './sidebar.js'
-import { dayOf, highlight, timeOf } from './text.js'
+import { dayOf, failureLine, highlight, timeOf } from './text.js'
 
 /** @typedef {import('./api.js').Found} Found */
 /** @typedef {import('./protocol.js').Message} Message */
@@ -35,7 +35,7 @@ export function createSearch({ ask, linkTo }) {
     setText(status, 'Searching…')
     const { value, failure } = await ask(q, before)
     if (q !== state.q) return
-    if (failure) return setText(status, explain(failure))
+    if (failure) return setText(status, failureLine(failure))
     show(value.messages, value.more, before !== undefined)
     const count = list.children.length
     setText(
@@ -86,11 +86,4 @@ export function createSearch({ ask, linkTo }) {
       void search('')
     },
   }
-}
-
-/** @param {import('./api.js').Failure} failure */
-function explain({ code, detail, retryAfterMs = 0 }) {
-  if (code === 'offline') return 'The server cannot be reached.'
-  if (code === 'rate_limited') return `Too fast. Try again in ${Math.ceil(retryAfterMs / 1000)} s.`
-  return detail ?? 'That did not work. Try again.'
 }

@@ -80,6 +80,23 @@ export function typingLine(users) {
     : ['Several people are typing…']
 }
 
+const KEPT = 'What you write is kept, and sent when the connection is back.'
+
+/**
+ * What is going on, in a word, and what that means for who writes.
+ * @param {import('./connection.js').State} state @param {import('./room.js').Room} room
+ * @param {boolean} [wasOpen]  before
+ * @returns {[status: string, hint: string]}
+ */
+export function statusLine(state, { live, timeline, refused, shut }, wasOpen = false) {
+  const isBehind = !live && timeline.epoch !== undefined && !refused && !shut
+  if (state === 'open') return [isBehind ? 'Catching up…' : '', '']
+  if (state === 'stopped')
+    return ['Disconnected', 'The server closed the door. Reload to try again.']
+  if (!navigator.onLine) return ['Offline', KEPT]
+  return wasOpen ? ['Reconnecting…', KEPT] : ['Connecting…', '']
+}
+
 /** Why one does not get into a room. @param {string} room @param {import('./room.js').Shut} why */
 export function shutLine(room, why) {
   if (why === 'removed') return `You are no longer in ${room}.`

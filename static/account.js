@@ -1,0 +1,45 @@
+/** One's own corner: another device, and the way out, which leaves nothing behind. */
+
+import { ask, share } from './dialogs.js'
+import { find } from './dom.js'
+import { failureLine, plural } from './text.js'
+
+/**
+ * @param {object} options
+ * @param {import('./api.js').Api} options.api
+ * @param {() => import('./client.js').Client | undefined} options.client
+ * @param {(line: import('./text.js').Line) => void} options.tell
+ * @param {(message: string) => void} options.leave  and forget
+ */
+export function createAccount({ api, client, tell, leave }) {
+  /** So that the other tabs of this browser forget as well. */
+  const tabs = new BroadcastChannel('hearth')
+
+  find('make-link', HTMLButtonElement).onclick = async () => {
+    const { value, failure } = await api.link()
+    if (failure) return tell([failureLine(failure)])
+    share({
+      title: 'Use on another device',
+      text: 'Open this address there. It works once, within ten minutes.',
+      href: `${location.origin}/#link=${value.link}`,
+      label: 'Address for the other device',
+    })
+  }
+
+  find('sign-out', HTMLButtonElement).onclick = async () => {
+    const unsent = client()?.unsent ?? 0
+    if (unsent > 0 && !(await askToLose(unsent))) return
+    const { failure } = await api.signOut()
+    if (failure && failure.status !== 401) return tell([failureLine(failure)])
+    leave('')
+    tabs.postMessage('signed out')
+  }
+
+  tabs.onmessage = () => leave('You were signed out.')
+}
+
+/** @param {number} unsent */
+function askToLose(unsent) {
+  const text = `${plural(unsent, 'message was', 'messages were')} not sent yet, and would be lost.`
+  return ask({ title: ['Sign out?'], text: [text], yes: 'Sign out', no: 'Stay' })
+}
