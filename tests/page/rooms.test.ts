@@ -188,7 +188,8 @@ test('one person on two devices, and what calls for attention', async (t) => {
   const mention = (room: string, body: string) => bot.say(room, body, { mentions: [user.id] })
 
   await press(ada, 'Use on another device')
-  const phone = await open(browser, await ada.page.locator('#share-address').inputValue(), PHONE)
+  const address = await ada.page.getByLabel('Address for the other device').inputValue()
+  const phone = await open(browser, address, PHONE)
   await press(ada, 'Close')
   await inRoom(phone, 'lobby')
 
