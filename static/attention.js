@@ -107,7 +107,6 @@ export class Attention {
     }
     field.hidden = !isPossible()
     box.checked = this.#isOn
-    mute.checked = client !== undefined && this.isMuted(client.current)
     if (!client || this.#settings?.get('notify') !== '') this.#withdraw()
   }
 

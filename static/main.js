@@ -205,6 +205,7 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   const { count, live, isOwn } = room
   renderPeople({ members: doors.present(room), count, live, isOwn }, user.id, doors.remove)
   doors.render(room)
+  find('mute', HTMLInputElement).checked = attention.isMuted(room.name)
   find('leave', HTMLElement).hidden = rooms.size === 1
 }
 
