@@ -291,7 +291,7 @@ export class Room {
 
   /** Asks for one message, for its own sake. @param {number} seq */
   peek(seq) {
-    this.#ask(seq + 1, 1)
+    if (!this.timeline.stretchAt(seq)) this.#ask(seq + 1, 1)
   }
 
   /** Unless a page is on its way. @param {number} before @param {number} [limit] */
