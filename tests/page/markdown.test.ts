@@ -175,8 +175,8 @@ test('hostile texts take no longer than others', () => {
     parse(text, crowd)
     return performance.now() - start
   }
-  // Once in a while undisturbed by what else runs here.
-  const isQuick = (text: string) => Array.from({ length: 10 }).some(() => time(text) < 20)
+  // Some 5 ms on a quiet machine; what looks at each character for each takes seconds.
+  const isQuick = (text: string) => Array.from({ length: 10 }).some(() => time(text) < 60)
   assert.deepEqual(
     texts.filter((text) => !isQuick(text)).map((text) => text.slice(0, 40)),
     [],
