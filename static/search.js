@@ -73,6 +73,11 @@ export function createSearch({ ask, linkTo }) {
     event.preventDefault()
     void search(field.value.trim())
   }
+  // Where the panel covers the conversation, the message would stay behind it.
+  list.onclick = ({ target }) => {
+    const isHit = target instanceof Element && target.closest('a')
+    if (isHit && matchMedia('(width < 60rem)').matches) panel.hidePopover()
+  }
   older.onclick = () => void search(state.q, state.oldest)
 
   return {
