@@ -82,8 +82,12 @@ export function createActions({ rowOf, moderates, deeds }) {
     deeds.react(item, text, true)
   }
 
-  buttons.reply.onclick = act(deeds.reply)
-  buttons.edit.onclick = act(deeds.edit)
+  for (const kind of /** @type {const} */ (['reply', 'edit'])) {
+    buttons[kind].onclick = act((item) => {
+      deeds[kind](item)
+      hide()
+    })
+  }
   buttons.link.onclick = act(deeds.copyLink)
   buttons.react.onclick = () => {
     open(picker.hidden ? picker : undefined)
@@ -145,6 +149,8 @@ export function createActions({ rowOf, moderates, deeds }) {
     if (event.key === 'Escape') return leave(event)
     const isRow = event.target === scroller || event.target === rowNode(event)
     const isMove = event.key.startsWith('Arrow')
+    // They may have gone to a message that came to rest under the mouse.
+    if (isRow) show(rowNode(event))
     if (!isRow || !(event.key in keys) || (!isMove && !current())) return
     event.preventDefault()
     keys[event.key]?.()

@@ -369,6 +369,12 @@ test('what people do with messages', async (t) => {
     await ada.page.keyboard.press('Enter')
     await acknowledged(grace, 'up the hil')
     await message(grace, 'up the hil').locator('blockquote').waitFor()
+    // Keys are for the message that has the focus, wherever the mouse rests.
+    await message(ada, 'up the hil').focus()
+    await message(ada, 'which way?').hover()
+    await ada.page.keyboard.press('e')
+    await ada.page.getByText('Changing your message').waitFor()
+    await composer(ada).press('Escape')
     await acknowledged(ada, 'up the hil')
     await ada.page.keyboard.press('ArrowUp')
     await ada.page.keyboard.type('l')
