@@ -371,7 +371,7 @@ test('what people do with messages', async (t) => {
     await message(grace, 'up the hil').locator('blockquote').waitFor()
     // Keys are for the message that has the focus, wherever the mouse rests.
     await message(ada, 'up the hil').focus()
-    await message(ada, 'which way?').hover()
+    await message(ada, 'which way?').first().hover()
     await ada.page.keyboard.press('e')
     await ada.page.getByText('Changing your message').waitFor()
     await composer(ada).press('Escape')
