@@ -130,6 +130,8 @@ export class Room {
     this.live = false
     this.refused = undefined
     this.#joinAt = this.#pageAt = -Infinity
+    // What was sent since the server counted last may have gone nowhere.
+    this.#readSent = Math.min(this.#readSent, this.#base.read)
     this.#typing.clear()
   }
 
@@ -259,7 +261,9 @@ export class Room {
   seek() {
     const { place, timeline } = this
     if (place === undefined || timeline.epoch === undefined || timeline.stretchAt(place)) return
-    this.#ask(place + AROUND)
+    // Long messages fill a page before it gets there: the next one goes on from it.
+    const next = timeline.stretches.find(({ start }) => start > place)
+    this.#ask(Math.min(place + AROUND, next?.start ?? Infinity))
   }
 
   /** Asks for the page before the oldest message of the stretch. */
@@ -297,7 +301,6 @@ export class Room {
   /** Unless a page is on its way. @param {number} before @param {number} [limit] */
   #ask(before, limit) {
     if (!this.live || this.isLoading) return
-    this.timeline.expectPage()
     const size = limit ? { limit } : {}
     const isSent = this.#options.send({ type: 'history', room: this.name, before, ...size })
     if (isSent) this.#pageAt = this.#options.clock.now()

@@ -14,6 +14,9 @@
  * @property {number} end  … up to here, exclusive; Infinity: also those yet to come
  */
 
+/** So many changes are remembered; a page that was read before them all is no use. */
+const RECENT = 1_000
+
 /** Before the first `joined`. @type {Stretch} */
 const NONE = { items: [], start: Infinity, end: Infinity }
 
@@ -26,9 +29,10 @@ export class Timeline {
   last
   /** Which log this is; undefined before the first `joined`. @type {string | undefined} */
   epoch
-  /** Changes that arrived since a page was asked for: it may read as before them.
-   * @type {Change[] | undefined} */
-  #late
+  /** The newest changes: a page on its way may read as before them. @type {Change[]} */
+  #recent = []
+  /** None of those after this seq is missing. */
+  #since = 0
 
   /** The one that goes on living. @returns {Stretch} */
   get newest() {
@@ -56,7 +60,8 @@ export class Timeline {
     this.position = position
     this.last = undefined
     this.epoch = epoch
-    this.#late = undefined
+    this.#recent = []
+    this.#since = position
   }
 
   /** Forgets which log this was, so that the next join starts afresh. */
@@ -64,21 +69,18 @@ export class Timeline {
     this.epoch = undefined
   }
 
-  /** To be called when a page is asked for. */
-  expectPage() {
-    this.#late ??= []
-  }
-
-  /** Joins what the page touches. @param {Omit<import('./protocol.js').HistoryPage, 'type' | 'room'>} page */
+  /**
+   * Joins what the page touches. One from before a reset is too old, and has to be asked for again.
+   * @param {Omit<import('./protocol.js').HistoryPage, 'type' | 'room'>} page
+   */
   addPage({ head, messages, more, before = Infinity }) {
+    if (head < this.#since) return
     const start = more ? messages[0]?.seq : 0
     const items = messages.map((message) => ({ ...message, asOf: head }))
     if (start !== undefined) this.#add({ items, start, end: before })
     const newest = this.items.at(-1)
     if (newest?.seq === this.position) this.last = newest.id
-    const late = this.#late ?? []
-    this.#late = undefined
-    for (const change of late) this.#change(change)
+    for (const change of this.#recent) if (change.seq > head) this.#change(change)
   }
 
   /**
@@ -93,7 +95,10 @@ export class Timeline {
     if (!isRepeat) this.last = entry.type === 'message' ? entry.id : undefined
     if (entry.type === 'position') return 'applied'
     if (entry.kind === 'message') this.#insert(entry)
-    else if (!isRepeat) this.#change(entry)
+    else if (!isRepeat) {
+      this.#remember(entry)
+      this.#change(entry)
+    }
     return 'applied'
   }
 
@@ -122,7 +127,7 @@ export class Timeline {
 
   /** @param {Extract<Entry, { kind: 'message' }>} entry */
   #insert(entry) {
-    if (this.at(entry.seq)) return
+    if (entry.seq < this.newest.start || this.at(entry.seq)) return
     const { type: _type, kind: _kind, room: _room, repeat: _repeat, ...message } = entry
     const item = { ...message, reactions: [], asOf: entry.seq }
     const after = this.items.findLastIndex((other) => other.seq < entry.seq) + 1
@@ -130,8 +135,14 @@ export class Timeline {
   }
 
   /** @param {Change} entry */
+  #remember(entry) {
+    this.#recent.push(entry)
+    if (this.#recent.length <= RECENT) return
+    this.#since = this.#recent.splice(0, RECENT / 2).at(-1)?.seq ?? this.#since
+  }
+
+  /** @param {Change} entry */
   #change(entry) {
-    this.#late?.push(entry)
     const stretch = this.stretchAt(entry.target)
     const item = this.at(entry.target)
     if (!stretch || !item || item.deleted || entry.seq <= item.asOf) return

@@ -82,6 +82,20 @@ test('a page that was cut short is asked for again until the hole is closed', ()
   assert.deepEqual(shown(), [475, 624])
 })
 
+test('messages so long that few fit a page: page by page until it is there, and no further', () => {
+  const { room, sent, answer, shown } = setUp()
+  room.look(500)
+  for (let pages = 0; pages < 10 && sent.length > pages; pages++) {
+    answer(5, Number(sent.at(-1)?.before))
+    room.seek()
+  }
+  assert.deepEqual(
+    sent.map(({ before }) => before),
+    [525, 520, 515, 510, 505],
+  )
+  assert.deepEqual(shown(), [500, 524])
+})
+
 test('what arrives meanwhile is held, counted, and shown at the end', () => {
   const { room, answer, shown } = setUp()
   room.look(500)

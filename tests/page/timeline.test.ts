@@ -71,7 +71,6 @@ test('of a person and an emoji the last reaction counts', () => {
 
 test('what a page has folded in is not folded in again', () => {
   const timeline = timelineAt(5, messageOf(5))
-  timeline.expectPage()
   timeline.apply(entryOf(6, 'edit', { target: 1, body: 'first edit' }))
   timeline.apply(entryOf(7, 'reaction', { target: 1, emoji: '👍', on: true }))
   const folded = messageOf(1, { body: 'first edit' })
@@ -114,6 +113,28 @@ test('a reset drops everything', () => {
   timeline.reset('other', 900)
   assert.deepEqual([timeline.items.length, timeline.position, timeline.epoch], [0, 900, 'other'])
   assert.equal(timeline.newest.start, 901)
+})
+
+test('a page from before a reset is too old: what has changed since is not known', () => {
+  const timeline = timelineAt(100, messageOf(100))
+  timeline.reset('epoch', 150)
+  const page = { messages: [messageOf(50)], more: true, before: 51 }
+  timeline.addPage({ ...page, head: 149 })
+  assert.equal(timeline.at(50), undefined)
+  timeline.addPage({ ...page, head: 150 })
+  assert.equal(timeline.at(50)?.body, 'message 50')
+})
+
+test('a page may be late by many changes, but not by more than are remembered', () => {
+  const timeline = timelineAt(100, messageOf(100))
+  const change = (seq: number) =>
+    timeline.apply(entryOf(seq, 'edit', { target: 50, body: `edit ${seq}` }))
+  for (let seq = 101; seq <= 1_101; seq++) change(seq)
+  const page = { messages: [messageOf(50)], more: true, before: 51 }
+  timeline.addPage({ ...page, head: 599 })
+  assert.equal(timeline.at(50), undefined)
+  timeline.addPage({ ...page, head: 600 })
+  assert.equal(timeline.at(50)?.body, 'edit 1101')
 })
 
 /** The seqs of every stretch. */
