@@ -198,12 +198,13 @@ export class Client {
   /** The server's list is the truth: other devices read, enter and leave rooms as well. */
   async #refresh() {
     const asked = ++this.#asked
+    // One that is entered from now on may be missing in the answer.
+    const entered = [...this.rooms.values()].filter(({ timeline }) => timeline.epoch !== undefined)
     const { value } = await this.#api.rooms()
     if (asked !== this.#asked) return
     const listed = new Set(value?.map(({ room }) => room))
-    for (const { name, timeline } of value ? [...this.rooms.values()] : []) {
-      const isLeft = timeline.epoch !== undefined && !listed.has(name) && name !== this.current
-      if (isLeft) this.rooms.delete(name)
+    for (const { name } of value ? entered : []) {
+      if (!listed.has(name) && name !== this.current) this.rooms.delete(name)
     }
     for (const summary of value ?? []) this.#room(summary.room).summary(summary)
     // Of a room that is not among them nothing was read.
@@ -227,6 +228,8 @@ export class Client {
 
   /** @param {ServerEvent | import('./connection.js').Mark} event */
   #onEvent(event) {
+    // Another tab may have signed out and in again, and tickets are given to whoever is there now.
+    if (event.type === 'welcome' && event.user.id !== this.user.id) return this.connection.end()
     if (event.type === 'welcome') this.#joinAll()
     else if (event.type === 'ping') this.#checkHeads(event.heads)
     else if (event.type === 'error') this.#refused(event)

@@ -46,6 +46,8 @@ export class Connection {
   #openedAt = 0
   #lastSeen = 0
   #notBefore = 0
+  /** The close code that says that we are signed out, until a ticket proves it wrong. @type {number | undefined} */
+  #doubt
   #callOff = nothing
   #endProbe = nothing
 
@@ -71,6 +73,12 @@ export class Connection {
     if (this.state === 'waiting') this.#connectAfter(0)
     if (this.state !== 'open' || this.#endProbe !== nothing || !ask()) return
     this.#endProbe = this.#options.clock.after(PROBE_MS, () => this.#reconnect())
+  }
+
+  /** Whoever is signed in now is somebody else. */
+  end() {
+    this.#drop()
+    this.#become('signed-out', CLOSE.SIGNED_OUT)
   }
 
   /**
@@ -105,7 +113,7 @@ export class Connection {
 
   /** @param {import('./api.js').Failure} failure */
   #refused(failure) {
-    if (failure.status === 401) return this.#become('signed-out')
+    if (failure.status === 401) return this.#become('signed-out', this.#doubt)
     this.#notBefore = this.#options.clock.now() + (failure.retryAfterMs ?? 0)
     this.#backOff()
   }
@@ -126,6 +134,7 @@ export class Connection {
   /** @param {Welcome} welcome */
   #opened(welcome) {
     this.welcome = welcome
+    this.#doubt = undefined
     this.#openedAt = this.#lastSeen
     this.#watch(welcome.heartbeat.timeout + GRACE_MS)
     this.#become('open')
@@ -149,8 +158,9 @@ export class Connection {
   /** @param {number} code */
   #closed(code) {
     this.#drop()
-    if (code === CLOSE.SIGNED_OUT) return this.#become('signed-out', code)
-    if (code >= 4500 && code <= 4999) return this.#become('stopped', code)
+    // A refused token ends a connection as well, and then the session goes on: the next ticket tells.
+    if (code === CLOSE.SIGNED_OUT) this.#doubt = code
+    else if (code >= 4500 && code <= 4999) return this.#become('stopped', code)
     if (this.#options.clock.now() - this.#openedAt >= STABLE_MS) this.#tries = 0
     this.#backOff(code)
   }

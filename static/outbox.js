@@ -45,6 +45,10 @@ export class Outbox {
   #parcels = new Map()
   /** By room, what waits for its answer or its next try. @type {Map<string, Flight>} */
   #flights = new Map()
+  /** Rooms for which another tab has written something. */
+  #watched = new Set()
+  /** Ids of what a full storage did not take: it is kept for as long as the tab. */
+  #homeless = new Set()
   /** Of entries that are done with. Another tab's may be heard of here before its key is seen. */
   #done = new Set()
 
@@ -53,23 +57,44 @@ export class Outbox {
   /** @param {OutboxOptions} options */
   constructor(options) {
     this.#options = options
-    this.reload()
+    this.#load()
   }
 
-  /** Reads the storage again: another tab may have written, sent or discarded. */
+  /**
+   * Reads the storage again: another tab may have written, sent or discarded. What it has written
+   * it sends itself, unless it was closed meanwhile: so that is looked after a little later.
+   */
   reload() {
+    this.#load()
+    const rooms = new Set([...this.#parcels.values()].map(({ frame }) => frame.room))
+    for (const room of rooms) if (!this.#flights.has(room)) this.#lookAfter(room)
+    this.#options.onChange()
+  }
+
+  #load() {
     const { storage, user } = this.#options
     const keys = Array.from({ length: storage.length }, (_, i) => storage.key(i) ?? '')
     const parcels = keys
       .filter((key) => key.startsWith(`outbox.${user}.`))
       .flatMap((key) => readParcel(storage.getItem(key)))
-    parcels.sort((a, b) => a.at - b.at)
-    const waiting = parcels.filter(({ frame }) => !this.#done.has(frame.id))
+    const homeless = [...this.#parcels.values()].filter(({ frame }) => this.#homeless.has(frame.id))
+    const kept = parcels.filter(({ frame }) => !this.#homeless.has(frame.id))
+    const all = [...kept, ...homeless].sort((a, b) => a.at - b.at)
+    const waiting = all.filter(({ frame }) => !this.#done.has(frame.id))
     this.#parcels = new Map(waiting.map((parcel) => [parcel.frame.id, parcel]))
     for (const [room, { id }] of [...this.#flights]) {
       if (!this.#parcels.has(id)) this.#release(room, id)
     }
-    this.#options.onChange()
+  }
+
+  /** @param {string} room */
+  #lookAfter(room) {
+    if (this.#watched.has(room)) return
+    this.#watched.add(room)
+    this.#options.clock.after(ANSWER_MS, () => {
+      this.#watched.delete(room)
+      this.pump(room)
+    })
   }
 
   /** @param {Sendable} frame */
@@ -136,6 +161,7 @@ export class Outbox {
     const parcel = this.#parcels.get(id)
     if (!parcel) return
     this.#parcels.delete(id)
+    this.#homeless.delete(id)
     attempt(() => this.#options.storage.removeItem(this.#key(id)))
     this.#release(parcel.frame.room, id)
     this.#options.onChange()
@@ -145,8 +171,11 @@ export class Outbox {
   /** @param {Parcel} parcel */
   #keep(parcel) {
     this.#parcels.set(parcel.frame.id, parcel)
+    const { id } = parcel.frame
     const text = JSON.stringify(parcel)
-    attempt(() => this.#options.storage.setItem(this.#key(parcel.frame.id), text))
+    const isStored = attempt(() => this.#options.storage.setItem(this.#key(id), text) ?? true)
+    if (isStored) this.#homeless.delete(id)
+    else this.#homeless.add(id)
     this.#options.onChange()
   }
 

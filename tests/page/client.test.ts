@@ -253,9 +253,9 @@ test('awake with an open socket: a join that is not answered in 3 s costs the so
   assert.equal(sockets.length, 2)
 })
 
-test('4501 and a refused ticket mean signed out, other 45xx stay away, 40xx come back', async () => {
+test('a refused ticket means signed out, 45xx stay away, 4501 and 40xx come back', async () => {
   for (const [code, state] of [
-    [4501, 'signed-out'],
+    [4501, 'waiting'],
     [4503, 'stopped'],
     [4505, 'stopped'],
     [4008, 'waiting'],
@@ -270,6 +270,33 @@ test('4501 and a refused ticket mean signed out, other 45xx stay away, 40xx come
   client.start()
   await settle()
   assert.equal(client.connection.state, 'signed-out')
+})
+
+test('4501: signed out when there is no ticket either; a token that was refused is no end', async () => {
+  const { client, clock, server, socket, sockets, sent } = await inLobby()
+  client.say('lobby', 'kept')
+  socket().tell({ type: 'bye', code: 4501, retryAfterMs: 0 })
+  socket().end(4501)
+  clock.pass(500)
+  await settle()
+  socket().tell(welcome, joined())
+  assert.equal(sent('say')[0]?.body, 'kept')
+  server.ticket = { failure: { status: 401, code: 'unauthorized' } }
+  socket().end(4501)
+  clock.pass(1_000)
+  await settle()
+  assert.deepEqual([client.connection.state, sockets.length], ['signed-out', 2])
+})
+
+test('who is somebody else by now, in another tab, is signed out here', async () => {
+  const { client, clock, socket, sent } = await inLobby()
+  client.say('lobby', 'from Ada')
+  socket().end(1006)
+  clock.pass(500)
+  await settle()
+  socket().tell({ ...welcome, user: other }, joined())
+  assert.equal(client.connection.state, 'signed-out')
+  assert.deepEqual([sent('join'), sent('say'), socket().isClosed], [[], [], true])
 })
 
 test('a join that is limited is tried again; one that is forbidden is not', async () => {
@@ -344,6 +371,20 @@ test('read: at most every 2 s, the last one counts; unread follows', async () =>
   )
   socket().tell(said(9), { type: 'read', room: 'lobby', seq: 9 })
   assert.equal(room.unread, 0, 'read on another device')
+})
+
+test('what was read on a connection that was dead already is told to the next one', async () => {
+  const { clock, socket, sent, room } = await inLobby({
+    rooms: [{ room: 'lobby', head: 5, read: 5, unread: 0 }],
+  })
+  socket().tell(said(6))
+  room.markRead()
+  assert.equal(sent('read').length, 1)
+  socket().end(1006)
+  clock.pass(2_000)
+  await settle()
+  socket().tell(welcome, joined({ from: 7, head: 6 }))
+  assert.deepEqual(sent('read'), [{ type: 'read', room: 'lobby', seq: 6 }])
 })
 
 test('unread counts others’ messages alone', async () => {
@@ -510,6 +551,17 @@ test('a room that was just left does not come back with an older list', async ()
   clock.pass(500)
   await settle()
   assert.equal(sent('join').filter((frame) => frame.room === 'garden').length, 1)
+})
+
+test('a room that was entered after the list was asked for is not missing in it', async () => {
+  const { client, clock, socket } = await inLobby()
+  client.wake()
+  clock.pass(500)
+  client.open('attic')
+  socket().tell(joined({ room: 'attic' }))
+  client.open('lobby')
+  await settle()
+  assert.ok(client.rooms.has('attic'))
 })
 
 test('more rooms than a connection has places: counted, and entered when looked at', async () => {

@@ -134,6 +134,41 @@ test('a key that comes after its entry was heard of does not bring it back', () 
   assert.equal(here.outbox.of('lobby').length, 1)
 })
 
+test('what a full storage does not take is kept by the tab, whatever others write', () => {
+  const storage = createMemoryStore()
+  const { outbox, sent, state, say, refuse } = setUp({
+    ...storage,
+    setItem: () => {
+      throw new Error('QuotaExceededError')
+    },
+  })
+  state.isOpen = false
+  say(1)
+  outbox.reload()
+  assert.equal(outbox.of('lobby').length, 1)
+  state.isOpen = true
+  outbox.pump('lobby')
+  refuse(1, 'forbidden')
+  outbox.reload()
+  assert.equal(outbox.of('lobby')[0]?.failed, 'forbidden')
+  outbox.remove(idOf(1))
+  outbox.reload()
+  assert.deepEqual([outbox.of('lobby'), sent], [[], [idOf(1)]])
+})
+
+test('what a tab wrote that was closed then is sent by another one, a little later', () => {
+  const storage = createMemoryStore()
+  const here = setUp(storage)
+  const there = setUp(storage)
+  there.state.isOpen = false
+  there.say(1)
+  for (const _ of [1, 2]) here.outbox.reload()
+  here.clock.pass(9_999)
+  assert.deepEqual(here.sent, [], 'it may be on its way')
+  here.clock.pass(1)
+  assert.deepEqual(here.sent, [idOf(1)])
+})
+
 test('ids are random lower-case UUIDs of version 4', () => {
   const ids = Array.from({ length: 100 }, newId)
   const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
