@@ -40,7 +40,11 @@ export function createActions({ rowOf, moderates, deeds }) {
 
   /** @param {Event} event  @returns {HTMLElement | null} */
   const rowNode = ({ target }) => (target instanceof Element ? target.closest('.message') : null)
-  const current = () => rowOf(bar.closest('.message'))?.item
+  /** As it will be, with a change of it that is on its way; none once it is deleted. */
+  const current = () => {
+    const { item, message } = rowOf(bar.closest('.message')) ?? {}
+    return item && !item.deleted ? { ...item, body: message?.body } : undefined
+  }
 
   /** @param {HTMLElement | null} node */
   function show(node) {

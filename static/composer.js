@@ -110,7 +110,7 @@ export function createComposer(options) {
     /** Another room, with what was begun there. @param {string} room */
     open(room) {
       if (room === at.room) return
-      keep()
+      // What was written is kept already; another tab may have kept something newer.
       at.room = room
       become(modes.get(room))
     },

@@ -23,18 +23,20 @@ export function createSearch({ ask, linkTo }) {
   const list = find('hits', HTMLElement)
   const older = find('older-hits', HTMLButtonElement)
   const status = find('search-note', HTMLElement)
-  /** @type {{ q: string, oldest?: number, timer?: ReturnType<typeof setTimeout> }} */
-  const state = { q: '' }
+  /** asked: counts, since only the newest question's answer is wanted.
+   * @type {{ q: string, asked: number, oldest?: number, timer?: ReturnType<typeof setTimeout> }} */
+  const state = { q: '', asked: 0 }
 
   /** @param {string} q @param {number} [before] */
   async function search(q, before) {
     clearTimeout(state.timer)
     state.q = q
+    const asked = ++state.asked
     if (before === undefined) show([], false)
     if (q === '') return setText(status, '')
     setText(status, 'Searching…')
     const { value, failure } = await ask(q, before)
-    if (q !== state.q) return
+    if (asked !== state.asked) return
     if (failure) return setText(status, failureLine(failure))
     show(value.messages, value.more, before !== undefined)
     const count = list.children.length

@@ -70,6 +70,7 @@ export class Talk {
   /** @param {Room} room @param {Parcel[]} parcels  of this room @param {User} me */
   render(room, parcels, me) {
     if (room !== this.#room) this.clear(room)
+    this.#stayAfterReset(room)
     room.seek()
     if (this.#isAtEnd && room.timeline.items.length > KEEP * 2) room.timeline.trim(KEEP)
     const { items, isEnd } = this.#slice(room)
@@ -90,7 +91,9 @@ export class Talk {
     else this.#keepInPlace(inSight)
     this.#renderButton(room)
     this.#fill()
-    const missing = rows.find(({ quoted }) => quoted === 'missing')
+    const isUnknown = (/** @type {Row} */ { quoted, message: { replyTo = 0 } }) =>
+      quoted === 'missing' && !timeline.stretchAt(replyTo)
+    const missing = rows.find(isUnknown)
     if (missing?.message.replyTo) room.peek(missing.message.replyTo)
   }
 
@@ -181,10 +184,27 @@ export class Talk {
     const { items, isEnd } = this.#slice(room)
     this.#isAtEnd = isEnd && this.#below() < END_PX
     this.#fill()
-    if (this.#isAtEnd) this.#first = undefined
+    if (this.#isAtEnd) this.#rest(room)
     else this.#first ??= items[0]?.seq
     if (wasAtEnd !== this.#isAtEnd) this.#onMove()
     else this.#renderButton(room)
+  }
+
+  /** Whoever came here from a place of long ago is not led back there. @param {Room} room */
+  #rest(room) {
+    this.#first = undefined
+    room.look()
+  }
+
+  /** What was read is not held any more: it is fetched, and one stays there. @param {Room} room */
+  #stayAfterReset(room) {
+    const { timeline } = room
+    const isHeld = this.#first === undefined || timeline.stretchAt(this.#first) !== undefined
+    if (isHeld || this.#isAtEnd || this.#goal !== undefined || timeline.epoch === undefined) return
+    const [inSight] = this.#rowsInSight()
+    this.#goal = this.rowOf(inSight?.row ?? null)?.item?.seq ?? this.#first
+    this.#target = undefined
+    room.look(this.#goal)
   }
 
   /** Near the end of what stands in the page there must be more. */
@@ -224,11 +244,12 @@ export class Talk {
     if (typeof seq !== 'number') return this.#placeAtStart(room)
     if (room.timeline.stretchAt(seq) !== room.stretch) return
     const { row, node } = this.#nearest(seq) ?? {}
+    if (!node && room.stretch !== room.timeline.newest) return room.newer()
     if (!node) return this.toEnd()
     this.#goal = undefined
-    if (row?.isNews) return this.#scrollTo(node, 'start')
+    if (row?.isNews || this.#target === undefined) return this.#scrollTo(node, 'start')
     this.#scrollTo(node, 'center')
-    if (this.#target !== undefined) node.focus({ preventScroll: true })
+    node.focus({ preventScroll: true })
   }
 
   /** At the line above what is new, if there is something; else at the end. @param {Room} room */

@@ -24,6 +24,11 @@ test('what people do with messages', async (t) => {
     for (const person of [ada, grace]) await goTo(person, room)
     await bot.join(room)
   }
+  const sayLines = async (room: string, count: number, rest = '') => {
+    const lines = Array.from({ length: count }, (_, i) => `line ${i + 1}${rest}`)
+    for (const body of lines) bot.send({ type: 'say', room, id: id(), body })
+    await bot.next('message', (event) => 'body' in event && event.body === lines.at(-1))
+  }
   const goTo = async (person: Person, room: string) => {
     await person.page.getByLabel('Enter or start a room').fill(room)
     await person.page.keyboard.press('Enter')
@@ -104,7 +109,7 @@ test('what people do with messages', async (t) => {
   await t.test('an answer quotes what it answers, and leads there however far it is', async () => {
     await meet('answer')
     const { seq } = await bot.say('answer', 'Who has the key?')
-    for (let n = 1; n <= 320; n++) await bot.say('answer', `line ${n}`)
+    await sayLines('answer', 320)
     await acknowledged(ada, 'line 320')
     const send = { type: 'say', room: 'answer', id: id(), body: 'I have it', replyTo: seq }
     bot.send(send)
@@ -151,6 +156,30 @@ test('what people do with messages', async (t) => {
     await linus.page.goto(`${url}/r/answer/9999`)
     await acknowledged(linus, 'still here')
     assert.deepEqual(linus.complaints, [])
+  })
+
+  await t.test('whoever reads on to the end from long ago stays at the end', async () => {
+    await bot.join('far')
+    await sayLines('far', 650)
+    const { page } = ada
+    await page.goto(`${url}/r/far/20`)
+    await page.locator('.target').waitFor()
+    for (let pages = 0; pages < 200 && (await page.locator('#to-end').isVisible()); pages++) {
+      await page.locator('#log').evaluate((node) => (node.scrollTop = node.scrollHeight))
+      await page.evaluate(() => new Promise(requestAnimationFrame))
+    }
+    // By now there was time enough to fetch once more what was looked at first.
+    for (const text of ['one more', 'and the last']) {
+      await bot.say('far', text)
+      await acknowledged(ada, text)
+    }
+  })
+
+  await t.test('messages so long that few fit a page are found, too', async () => {
+    await bot.join('long')
+    await sayLines('long', 40, ' 木'.repeat(1_900))
+    await ada.page.goto(`${url}/r/long/10`)
+    await ada.page.locator('.target', { hasText: 'line 10' }).waitFor()
   })
 
   await t.test('who comes back starts at what is new, and has read it only then', async () => {
