@@ -124,19 +124,11 @@ async function acceptInvite(invite) {
 function onState(state, code) {
   if (state === 'open') page.wasOpen = true
   if (code === CLOSE.BANNED) return turnOut('You were banned from this chat.')
-  if (state === 'signed-out') void leaveUnlessSignedIn(code)
-}
-
-/** A wrong token in one frame ends a connection as well, and no session. @param {number} [code] */
-async function leaveUnlessSignedIn(code) {
-  const { client } = page
-  const { value, failure } = await api.session()
-  if (client !== page.client || !client) return
-  if (value) return client.restart()
-  // A guest never comes back under the same id; whoever signs in elsewhere does, and goes on.
-  const isGuest = client.connection.welcome?.expiresAt === null
+  if (state !== 'signed-out') return
+  const isGuest = page.client?.connection.welcome?.expiresAt === null
   const message = code ? 'You were signed out.' : 'Your session is over. Come in again.'
-  exit(message, { forget: isGuest && failure.status === 401 })
+  // A guest never comes back under the same id; whoever signs in elsewhere does, and goes on.
+  exit(message, { forget: isGuest })
 }
 
 /** Back to the door. @param {string} message @param {{ forget?: boolean }} [how] */
