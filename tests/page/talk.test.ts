@@ -175,6 +175,31 @@ test('what people do with messages', async (t) => {
     }
   })
 
+  await t.test('who missed too much to be told all of it stays where he read', async () => {
+    const { page } = ada
+    const net = { isDown: false, cut: async () => {} }
+    await page.routeWebSocket(/\/ws$/, (socket) => {
+      if (net.isDown) return void socket.close({ code: 4000 })
+      socket.connectToServer()
+      net.cut = () => socket.close({ code: 4000 })
+    })
+    await page.goto(`${url}/r/far/100`)
+    const place = page.locator('#messages').getByText('line 100', { exact: true })
+    await page.locator('.target').waitFor()
+    await place.waitFor()
+    await composer(ada).focus()
+    net.isDown = true
+    await net.cut()
+    await sayLines('far', 1_001)
+    net.isDown = false
+    await page.evaluate(() => window.dispatchEvent(new Event('online')))
+    await button(ada, '100 or more new messages ↓').waitFor()
+    await place.waitFor()
+    const { y = 0 } = (await place.boundingBox()) ?? {}
+    assert.ok(y > 100 && y < 600, `at ${y}`)
+    assert.ok(await isFocused(composer(ada)))
+  })
+
   await t.test('messages so long that few fit a page are found, too', async () => {
     await bot.join('long')
     await sayLines('long', 40, ' 木'.repeat(1_900))
