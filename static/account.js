@@ -4,15 +4,17 @@ import { ask, share } from './dialogs.js'
 import { find } from './dom.js'
 import { failureLine, plural } from './text.js'
 
+/** To the other tabs of this browser: nobody is signed in any more, and all of them forget. */
+const NOBODY = 'nobody'
+
 /**
  * @param {object} options
  * @param {import('./api.js').Api} options.api
  * @param {() => import('./client.js').Client | undefined} options.client
  * @param {(line: import('./text.js').Line) => void} options.tell
- * @param {(message: string) => void} options.leave  and forget
+ * @param {(message: string, how?: { forget?: boolean }) => void} options.leave
  */
 export function createAccount({ api, client, tell, leave }) {
-  /** So that the other tabs of this browser forget as well. */
   const tabs = new BroadcastChannel('hearth')
 
   find('make-link', HTMLButtonElement).onclick = async () => {
@@ -27,15 +29,23 @@ export function createAccount({ api, client, tell, leave }) {
   }
 
   find('sign-out', HTMLButtonElement).onclick = async () => {
-    const unsent = client()?.unsent ?? 0
+    const unsent = client()?.outbox.size ?? 0
     if (unsent > 0 && !(await askToLose(unsent))) return
     const { failure } = await api.signOut()
     if (failure && failure.status !== 401) return tell([failureLine(failure)])
-    leave('')
-    tabs.postMessage('signed out')
+    leave('', { forget: true })
+    tabs.postMessage(NOBODY)
   }
 
-  tabs.onmessage = () => leave('You were signed out.')
+  // The cookie is all tabs': this one would go on in the name of whoever came.
+  tabs.onmessage = ({ data }) => {
+    if (data !== client()?.user.id) leave('You were signed out.', { forget: data === NOBODY })
+  }
+
+  return {
+    /** Tells the other tabs. @param {string} user  id */
+    came: (user) => tabs.postMessage(user),
+  }
 }
 
 /** @param {number} unsent */

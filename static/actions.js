@@ -48,8 +48,8 @@ export function createActions({ rowOf, moderates, deeds }) {
 
   /** @param {HTMLElement | null} node */
   function show(node) {
-    const row = rowOf(node)
     if (!node || node === bar.parentElement) return
+    const row = rowOf(node)
     if (!row?.item || row.item.deleted) return hide()
     open(undefined)
     buttons.edit.hidden = !row.isOwn
@@ -119,11 +119,17 @@ export function createActions({ rowOf, moderates, deeds }) {
     else emoji.ariaInvalid = 'true'
   }
 
-  list.onpointerover = (event) => {
-    const isBusy = bar.contains(document.activeElement)
-    if (event.pointerType === 'mouse' && !isBusy) show(rowNode(event))
+  const mouse = { x: -1, y: -1 }
+  list.onpointermove = (event) => {
+    const { clientX: x, clientY: y, pointerType } = event
+    // A row that comes to lie under a resting mouse is not pointed at.
+    const isResting = x === mouse.x && y === mouse.y
+    Object.assign(mouse, { x, y })
+    if (pointerType !== 'mouse' || isResting || bar.contains(document.activeElement)) return
+    show(rowNode(event))
   }
   list.onpointerleave = () => {
+    Object.assign(mouse, { x: -1, y: -1 })
     if (!bar.parentElement?.contains(document.activeElement)) hide()
   }
   list.addEventListener('focusin', (event) => show(rowNode(event)))

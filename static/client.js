@@ -110,11 +110,6 @@ export class Client {
     this.#refreshSoon()
   }
 
-  /** How many messages wait to be sent. */
-  get unsent() {
-    return [...this.rooms.keys()].flatMap((name) => this.outbox.of(name)).length
-  }
-
   /** Looks at a room, entering it if need be. @param {string} name  @returns {Room} */
   open(name) {
     this.current = name
@@ -124,14 +119,15 @@ export class Client {
     return room
   }
 
-  /** Ends the membership. @param {string} name */
+  /** Ends the membership. @param {string} name  @returns {boolean} false when it cannot be told */
   leave(name) {
-    this.connection.send({ type: 'leave', room: name })
+    if (!this.connection.send({ type: 'leave', room: name })) return false
     this.rooms.delete(name)
     // An answer that is on its way may know nothing of it.
     this.#asked++
     this.#refreshSoon()
     this.#onChange()
+    return true
   }
 
   /**
@@ -208,8 +204,8 @@ export class Client {
     }
     for (const summary of value ?? []) this.#room(summary.room).summary(summary)
     // Of a room that is not among them nothing was read.
-    this.#isListKnown = true
-    for (const room of this.rooms.values()) room.isReadKnown = true
+    this.#isListKnown ||= value !== undefined
+    for (const room of this.rooms.values()) room.isReadKnown = this.#isListKnown
     const rooms = [...this.rooms.values()].filter((room) => !room.shut)
     const count = rooms.filter((room) => room.live || room.name === this.current).length
     const others = rooms.filter((room) => !room.live && !room.refused && room.name !== this.current)

@@ -35,19 +35,20 @@ export function arrange(list, nodes) {
 }
 
 /**
- * Gives an element other children; who has the focus in it keeps it: the very element where it
- * stays, else the one with the same `data-key`, else the whole.
+ * Gives an element other children; who has the focus in it keeps it: in what has
+ * `data-stays`, on what has the same `data-key`, else on the whole.
  * @param {HTMLElement} node @param {(Node | string)[]} children
  */
 export function refill(node, children) {
   const active = document.activeElement
   const hadFocus = active instanceof HTMLElement && active !== node && node.contains(active)
-  const own = [...node.children].filter((child) => child.hasAttribute('data-stays'))
-  node.replaceChildren(...children, ...own)
+  // What stays is not even moved, which would take the focus for a moment.
+  for (const child of [...node.children]) if (!child.hasAttribute('data-stays')) child.remove()
+  node.prepend(...children)
   if (!hadFocus || document.activeElement === active) return
   const same = [...node.querySelectorAll('[data-key]')].find(
     (one) => one instanceof HTMLElement && one.dataset.key === active.dataset.key,
   )
-  const next = active.isConnected ? active : same instanceof HTMLElement ? same : node
+  const next = same instanceof HTMLElement ? same : node
   next.focus({ preventScroll: true })
 }

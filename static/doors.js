@@ -88,7 +88,7 @@ export function createDoors({ api, client, go, tell, redraw }) {
   find('leave', HTMLButtonElement).onclick = async () => {
     const room = current()
     if (!room || (room.isPrivate && !(await askToLeave(room)))) return
-    client()?.leave(room.name)
+    if (!client()?.leave(room.name)) return tell([failureLine({ status: 0, code: 'offline' })])
     const [next = LOBBY] = [...(client()?.rooms.keys() ?? [])].sort()
     go(next)
   }

@@ -51,7 +51,10 @@ const composer = createComposer({
   send,
   people: () => [...talk.people].flatMap(([id, name]) => (isMe(id) ? [] : { id, name })),
   onTyping: () => room()?.sendTyping(),
-  lastOwn: () => talk.findLast(({ item, isOwn }) => isOwn && item?.body !== undefined)?.item,
+  lastOwn() {
+    const row = talk.findLast(({ isOwn, message }) => isOwn && !message.deleted)
+    return row?.item && { ...row.item, body: row.message.body }
+  },
   onEscape: () => talk.toEnd(),
   draftOf: (room) => page.settings?.get('draft', room) ?? '',
   keepDraft: (room, text) => page.settings?.set('draft', text, room),
@@ -71,7 +74,7 @@ const actions = createActions({
 const search = createSearch({ ask: (q, before) => api.search(current(), q, before), linkTo })
 const doors = createDoors({ api, client, go, tell, redraw: draw })
 const attention = new Attention({ client, settings: () => page.settings, go, redraw: draw })
-createAccount({ api, client, tell, leave: (message) => exit(message, { forget: true }) })
+const account = createAccount({ api, client, tell, leave: exit })
 listenToKeys({ client, go, search: search.open })
 
 void start()
@@ -94,6 +97,7 @@ async function start() {
 /** @param {import('./api.js').Session} session */
 async function enter({ user }) {
   if (page.client) return
+  account.came(user.id)
   const storage = attempt(() => localStorage) ?? createMemoryStore()
   page.settings = new Settings(user.id, storage)
   page.client = new Client({
@@ -225,8 +229,10 @@ function go(name, { seq, replace = false } = {}) {
   setText(news, '')
   page.settings?.set('last-room', name === LOBBY ? '' : name)
   closeDrawers()
+  const wasHere = page.client?.current === name
   const room = page.client?.open(name)
   if (room && seq !== undefined) talk.goTo(room, seq)
+  else if (room && wasHere) talk.toEnd()
 }
 
 function goToAddress() {

@@ -104,6 +104,11 @@ export class Outbox {
     this.pump(frame.room)
   }
 
+  /** How many entries are not known to be kept, in whatever room. */
+  get size() {
+    return this.#parcels.size
+  }
+
   /** @param {string} room  @returns {Parcel[]} in the order of writing */
   of(room) {
     return [...this.#parcels.values()].filter((parcel) => parcel.frame.room === room)

@@ -22,6 +22,9 @@ const STEP = 80
 /** At the end, so many messages are kept in memory, and older ones are let go above twice that. */
 const KEEP = 300
 
+/** More at once, as after sleep, are not read out. */
+const READ_OUT = 10
+
 export class Talk {
   /** Names by id, as far as this room has shown them. @type {Map<string, string>} */
   people = new Map()
@@ -155,6 +158,7 @@ export class Talk {
     const news = items.filter(({ seq }) => seq > this.#heard)
     this.#heard = position
     const isLive = this.hasSeenAll && news.every(({ seq, asOf }) => seq === asOf)
+    if (news.length > READ_OUT) return false
     return isLive && news.some(({ author }) => author.id !== me)
   }
 

@@ -80,7 +80,7 @@ export function typingLine(users) {
     : ['Several people are typing…']
 }
 
-const KEPT = 'What you write is kept, and sent when the connection is back.'
+const KEPT = 'Kept here, and sent once you are back.'
 
 /**
  * What is going on, in a word, and what that means for who writes.

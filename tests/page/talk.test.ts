@@ -11,6 +11,11 @@ import type { Person } from './people.ts'
 const id = () => crypto.randomUUID()
 const composer = ({ page }: Person) => page.getByLabel('write message')
 const isFocused = (locator: Locator) => locator.evaluate((node) => node === document.activeElement)
+/** Moves the mouse there, also when it rests there already. */
+const point = async (row: Locator) => {
+  await row.page().mouse.move(0, 0)
+  await row.hover()
+}
 const button = (person: Person, name: string | RegExp) => person.page.getByRole('button', { name })
 
 test('what people do with messages', async (t) => {
@@ -62,7 +67,7 @@ test('what people do with messages', async (t) => {
     await meet('delete')
     await say(ada, 'said in anger')
     await acknowledged(ada, 'said in anger')
-    await message(ada, 'said in anger').hover()
+    await point(message(ada, 'said in anger'))
     await button(ada, 'Delete').click()
     assert.ok(await isFocused(button(ada, 'Keep')), 'the harmless one is at hand')
     await button(ada, 'Keep').click()
@@ -72,7 +77,7 @@ test('what people do with messages', async (t) => {
       await person.page.locator('.deleted:not(.pending)').waitFor()
       assert.equal(await message(person, 'said in anger').count(), 0)
     }
-    await message(grace, 'This message was deleted.').hover()
+    await point(message(grace, 'This message was deleted.'))
     assert.equal(await grace.page.locator('#actions').isVisible(), false)
     assert.equal(await button(grace, 'Delete').isVisible(), false)
   })
@@ -81,7 +86,7 @@ test('what people do with messages', async (t) => {
     await meet('react')
     await say(ada, 'the fire is lit')
     await acknowledged(grace, 'the fire is lit')
-    await message(grace, 'the fire is lit').hover()
+    await point(message(grace, 'the fire is lit'))
     await button(grace, 'React').click()
     assert.deepEqual(await axe(grace), [])
     await button(grace, '🎉').click()
@@ -401,7 +406,7 @@ test('what people do with messages', async (t) => {
       bot.send({ type: 'react', room: 'refused', id: id(), target: seq, emoji, on: true })
     }
     await ada.page.locator('.reactions button', { hasText: '🥬' }).waitFor()
-    await message(ada, 'here today').hover()
+    await point(message(ada, 'here today'))
     await button(ada, 'React').click()
     await button(ada, '🔥').click()
     await ada.page.getByText('Not sent: at most 20 different emoji').waitFor()
@@ -425,7 +430,7 @@ test('what people do with messages', async (t) => {
     await message(grace, 'up the hil').locator('blockquote').waitFor()
     // Keys are for the message that has the focus, wherever the mouse rests.
     await message(ada, 'up the hil').focus()
-    await message(ada, 'which way?').first().hover()
+    await point(message(ada, 'which way?').first())
     await ada.page.keyboard.press('e')
     await ada.page.getByText('Changing your message').waitFor()
     await composer(ada).press('Escape')
