@@ -175,8 +175,9 @@ export class Attention {
   }
 
   get #isOn() {
-    const isAllowed = isPossible() && Notification.permission === 'granted'
-    return isAllowed && this.#settings?.get('notify') === 'on'
+    // The permission comes last: to ask for it waits for the browser's process.
+    if (this.#settings?.get('notify') !== 'on') return false
+    return isPossible() && Notification.permission === 'granted'
   }
 }
 

@@ -47,10 +47,14 @@ export function renderDisc({ id, name }) {
 function classesOf({ isFirst, isOwn, isTarget, parcels, message }) {
   const isFailed = parcels.some(({ failed }) => failed !== undefined)
   const state = isFailed ? 'failed' : parcels.length > 0 && 'pending'
+  const isHigh = isPiled(message.author.name + message.body)
   const classes = ['message', isFirst && 'first', isOwn && 'own', state]
-  const rest = [message.deleted && 'deleted', isTarget && 'target']
+  const rest = [message.deleted && 'deleted', isTarget && 'target', isHigh && 'piled']
   return [...classes, ...rest].filter(Boolean).join(' ')
 }
+
+/** Whether a letter has so many marks that it may stand out of its line. @param {string} text */
+export const isPiled = (text) => /\p{M}{4}/u.test(text)
 
 /** Who and when; the time is the message's address. @param {Row} row @param {Actions} actions */
 function renderBy({ message: { author, at, seq } }, { linkTo }) {

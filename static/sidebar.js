@@ -1,7 +1,7 @@
 /** The lists beside the talk: rooms with what is unread, and people. */
 
 import { arrange, el, find } from './dom.js'
-import { renderDisc } from './message.js'
+import { isPiled, renderDisc } from './message.js'
 import { plural } from './text.js'
 
 /** @typedef {import('./room.js').Room} Room */
@@ -87,7 +87,8 @@ function renderPerson(user, isMe, isOwn, remove) {
   const state = JSON.stringify([user.name, isMe, isOwn])
   const held = people.get(user.id)
   if (held?.state === state) return held.node
-  const node = el('li', {}, renderDisc(user), el('bdi', {}, user.name))
+  const className = isPiled(user.name) ? 'piled' : ''
+  const node = el('li', { className }, renderDisc(user), el('bdi', {}, user.name))
   if (isMe) node.append(el('span', { className: 'hint' }, 'you'))
   else if (isOwn) {
     const button = el('button', { type: 'button', onclick: () => remove(user) }, 'Remove')

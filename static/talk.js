@@ -18,7 +18,7 @@ const MARGIN_PX = 600
 /** So many rows stand in the page, however many messages are held. */
 const ROWS = 200
 /** By so many rows they move when the reader comes near their end. */
-const STEP = 80
+const STEP = 40
 /** At the end, so many messages are kept in memory, and older ones are let go above twice that. */
 const KEEP = 300
 
@@ -169,9 +169,10 @@ export class Talk {
     if (typeof goal === 'number' && timeline.stretchAt(goal) === stretch) {
       this.#first = items[Math.max(0, indexOf(items, goal) - ROWS / 2)]?.seq
     }
-    const last = Math.max(0, items.length - ROWS)
+    // By steps: were the first row to go with each that comes, every row would be painted anew.
+    const last = Math.max(0, Math.ceil((items.length - ROWS) / STEP) * STEP)
     const from = this.#first === undefined ? last : Math.min(last, indexOf(items, this.#first))
-    const isEnd = stretch === timeline.newest && from === last
+    const isEnd = stretch === timeline.newest && from + ROWS >= items.length
     return { from, items: items.slice(from, from + ROWS), isEnd }
   }
 

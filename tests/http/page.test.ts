@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { openApp } from './app.ts'
@@ -52,6 +53,24 @@ test('every file that the page names is there, with its type', async (t) => {
     const extension = path.split('.').at(-1) as keyof typeof types
     assert.ok(response.headers.get('content-type')?.startsWith(types[extension]), path)
   }
+})
+
+/** What the page may weigh in all, compressed. bytes */
+const MOST_BYTES = 100_000
+
+test('the whole page weighs less than 100 KB', async (t) => {
+  const { get } = openApp(t)
+  const names = readdirSync(new URL('../../static/', import.meta.url))
+  const paths = ['/vendor/valibot.js', ...names.map((name) => `/${name}`)]
+  const sizes = await Promise.all(
+    paths.map(async (path) => {
+      const packed = await get(path, { 'accept-encoding': 'gzip' })
+      return (await packed.arrayBuffer()).byteLength
+    }),
+  )
+  const weight = sizes.reduce((sum, size) => sum + size, 0)
+  t.diagnostic(`${paths.length} files, ${weight} bytes`)
+  assert.ok(weight < MOST_BYTES, `${weight} bytes`)
 })
 
 test('what the browser has is not sent again', async (t) => {
