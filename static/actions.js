@@ -119,18 +119,21 @@ export function createActions({ rowOf, moderates, deeds }) {
     else emoji.ariaInvalid = 'true'
   }
 
+  // A phone has no mouse, yet may tell of one where something has moved; and a finger leaves as soon
+  // as it is lifted, before its click.
+  const isMouse = (/** @type {PointerEvent} */ { pointerType }) =>
+    pointerType === 'mouse' && matchMedia('(any-hover: hover)').matches
   const mouse = { x: -1, y: -1 }
   list.onpointermove = (event) => {
-    const { clientX: x, clientY: y, pointerType } = event
+    const { clientX: x, clientY: y } = event
     // A row that comes to lie under a resting mouse is not pointed at.
     const isResting = x === mouse.x && y === mouse.y
     Object.assign(mouse, { x, y })
-    if (pointerType !== 'mouse' || isResting || bar.contains(document.activeElement)) return
-    show(rowNode(event))
+    if (isMouse(event) && !isResting && !bar.contains(document.activeElement)) show(rowNode(event))
   }
-  list.onpointerleave = () => {
+  list.onpointerleave = (event) => {
     Object.assign(mouse, { x: -1, y: -1 })
-    if (!bar.parentElement?.contains(document.activeElement)) hide()
+    if (isMouse(event) && !bar.parentElement?.contains(document.activeElement)) hide()
   }
   list.addEventListener('focusin', (event) => show(rowNode(event)))
   list.addEventListener('focusout', ({ relatedTarget }) => {

@@ -42,7 +42,8 @@ export function arrange(list, nodes) {
 export function refill(node, children) {
   const active = document.activeElement
   const hadFocus = active instanceof HTMLElement && active !== node && node.contains(active)
-  // What stays is not even moved, which would take the focus for a moment.
+  // What stays is not moved either: that would take the focus, and swallow a click between its
+  // press and its release.
   for (const child of [...node.children]) if (!child.hasAttribute('data-stays')) child.remove()
   node.prepend(...children)
   if (!hadFocus || document.activeElement === active) return
