@@ -18,7 +18,7 @@ const MARGIN_PX = 600
 /** So many rows stand in the page, however many messages are held. */
 const ROWS = 200
 /** By so many rows they move when the reader comes near their end. */
-const STEP = 40
+const STEP = 80
 /** At the end, so many messages are kept in memory, and older ones are let go above twice that. */
 const KEEP = 300
 
