@@ -46,7 +46,8 @@ export class Connection {
   #openedAt = 0
   #lastSeen = 0
   #notBefore = 0
-  /** The close code that says that we are signed out, until a ticket proves it wrong. @type {number | undefined} */
+  /** The close code that says that we are signed out, until a ticket proves it wrong.
+   * @type {number | undefined} */
   #doubt
   #callOff = nothing
   #endProbe = nothing

@@ -19,7 +19,10 @@ import { fullTimeOf, initialOf, plural, timeOf, tintOf } from './text.js'
 const TINTS = 4
 const QUOTE_LENGTH = 120
 
-/** @param {Row} row @param {Actions} actions @param {HTMLElement} [node]  that of the row before it changed */
+/**
+ * @param {Row} row @param {Actions} actions
+ * @param {HTMLElement} [node]  that of the row before it changed
+ */
 export function renderRow(row, actions, node = el('li', { tabIndex: -1 })) {
   const { message, parcels } = row
   /** @type {HTMLElement[]} */

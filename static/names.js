@@ -1,7 +1,10 @@
 /** Whom an `@name` means, and who is meant before it is written out. Pure. */
 
 /** @typedef {{ id: string, name: string }} Person */
-/** A tree of letters, in which a name ends where there is an id. @typedef {{ id?: string, next: Map<string, Letter> }} Letter */
+/**
+ * A tree of letters, in which a name ends where there is an id.
+ * @typedef {{ id?: string, next: Map<string, Letter> }} Letter
+ */
 
 /** Of the longest name, in UTF-16 units; longer ones, of other issuers, are not found. */
 const LENGTH = 64

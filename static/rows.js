@@ -22,7 +22,13 @@ import { react } from './timeline.js'
  * @property {string} [day]  which begins with it
  * @property {boolean} isNews  the first that is new to the reader
  */
-/** @typedef {{ emoji: string, count: number, isOn: boolean, names: string }} Reaction  names: of those who reacted, for a person to read */
+/**
+ * @typedef {object} Reaction
+ * @property {string} emoji
+ * @property {number} count
+ * @property {boolean} isOn  this user's own
+ * @property {string} names  of those who reacted, for a person to read
+ */
 /**
  * @typedef {object} View
  * @property {Timeline} timeline

@@ -13,7 +13,10 @@ export class Settings {
     this.#storage = storage
   }
 
-  /** @param {Kind} kind @param {string} [of]  a room, where each has its own  @returns {string} '' when unset */
+  /**
+   * @param {Kind} kind @param {string} [of]  a room, where each has its own
+   * @returns {string} '' when unset
+   */
   get(kind, of = '') {
     return attempt(() => this.#storage.getItem(this.#key(kind, of))) ?? ''
   }

@@ -42,7 +42,8 @@ export class Talk {
   #held = new Map()
   /** Rows that were drawn anew just now. @type {Set<Element>} */
   #changed = new Set()
-  /** Seq of the first row; undefined: as many as there may be, up to the newest. @type {number | undefined} */
+  /** Seq of the first row; undefined: as many as there may be, up to the newest.
+   * @type {number | undefined} */
   #first
   /** Where to go as soon as it is there. @type {'start' | number | undefined} */
   #goal = 'start'
