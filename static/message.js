@@ -3,7 +3,7 @@
 import { renderText } from './body.js'
 import { el, refill } from './dom.js'
 import { plainText } from './markdown.js'
-import { fullTimeOf, initialOf, plural, timeOf, tintOf } from './text.js'
+import { briefTimeOf, fullTimeOf, initialOf, plural, timeOf, tintOf } from './text.js'
 
 /** @typedef {import('./timeline.js').Item} Item */
 /** @typedef {import('./outbox.js').Parcel} Parcel */
@@ -60,8 +60,9 @@ function classesOf({ isFirst, isOwn, isTarget, parcels, message }) {
 export const isPiled = (text) => /\p{M}{4}/u.test(text)
 
 /** Who and when; the time is the message's address. @param {Row} row @param {Actions} actions */
-function renderBy({ message: { author, at, seq } }, { linkTo }) {
-  const time = el('time', { dateTime: at, title: fullTimeOf(at) }, timeOf(at))
+function renderBy({ message: { author, at, seq }, isFirst }, { linkTo }) {
+  const text = isFirst ? timeOf(at) : briefTimeOf(at)
+  const time = el('time', { dateTime: at, title: fullTimeOf(at) }, text)
   const link = seq === undefined ? time : el('a', { href: linkTo(seq), tabIndex: -1 }, time)
   return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', link)
 }

@@ -53,6 +53,13 @@ const otherYear = new Intl.DateTimeFormat(undefined, { dateStyle: 'long' })
 
 /** @param {string} at */
 export const timeOf = (at) => clockTime.format(new Date(at))
+/** For a narrow margin: without AM or PM. @param {string} at */
+export const briefTimeOf = (at) =>
+  clockTime
+    .formatToParts(new Date(at))
+    .map(({ type, value }) => (type === 'dayPeriod' ? '' : value))
+    .join('')
+    .trim()
 /** @param {string} at */
 export const fullTimeOf = (at) => fullTime.format(new Date(at))
 
