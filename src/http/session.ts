@@ -38,13 +38,13 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
 
   // A page that has yet to ask for a name is no error, and browsers print a 401 as one.
   routes.get('/session', async (c, next) => {
-    const isQuiet = c.req.query('quiet') === 'true'
-    return isQuiet && !(await findSession(c, services)) ? c.json(asked(config)) : next()
+    if (c.req.query('quiet') !== 'true') return next()
+    const session = await findSession(c, services)
+    return c.json(session ? toBody(session) : asked(config))
   })
 
   routes.get('/session', onlySignedIn, (c) => {
-    const { user, role } = c.var.session
-    return c.json({ user, expiresAt: endOf(c.var.session), role })
+    return c.json(toBody(c.var.session))
   })
 
   routes.delete('/session', onlySignedIn, async (c) => {
@@ -131,6 +131,12 @@ async function startForeignSession(services: Services, c: Context, jwt: string, 
 /** A bearer token in three parts: not one of ours. */
 function foreignToken(c: Context) {
   return /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
+}
+
+/** What the signed-in are told of their session. */
+function toBody(session: Session) {
+  const { user, role } = session
+  return { user, expiresAt: endOf(session), role }
 }
 
 function endOf({ expiresAt, idleUntil }: Session) {
