@@ -1,9 +1,8 @@
 /** What calls for attention: the page's title, and notifications for whoever wants them. */
 
-import { el, find } from './dom.js'
+import { el, find, setLine, setText } from './dom.js'
 import { plainText } from './markdown.js'
 import { attempt } from './settings.js'
-import { setLine, setText } from './sidebar.js'
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./client.js').Said} Said */
@@ -92,8 +91,7 @@ export class Attention {
 
   #render() {
     const client = this.#options.client()
-    const rooms = [...(client?.rooms.values() ?? [])].filter(({ shut }) => !shut)
-    const heard = rooms.filter(({ name }) => !this.isMuted(name))
+    const heard = (client?.openRooms ?? []).filter(({ name }) => !this.isMuted(name))
     const unread = heard.reduce((sum, room) => sum + room.unread, 0)
     const count = unread > 99 ? '(99+)' : unread > 0 ? `(${unread})` : ''
     const mark = heard.some((room) => room.mentions > 0) ? '@' : ''

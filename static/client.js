@@ -88,6 +88,12 @@ export class Client {
     })
   }
 
+  /** Those that are not closed to us, by name. */
+  get openRooms() {
+    const open = [...this.rooms.values()].filter(({ shut }) => !shut)
+    return open.sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
   start() {
     this.connection.start()
   }
@@ -96,12 +102,6 @@ export class Client {
     this.#asked++
     this.#disconnected(1000)
     this.connection.stop()
-  }
-
-  /** With another connection. */
-  restart() {
-    this.stop()
-    this.start()
   }
 
   /** To be called when the network or the person has come back. */
@@ -206,7 +206,7 @@ export class Client {
     // Of a room that is not among them nothing was read.
     this.#isListKnown ||= value !== undefined
     for (const room of this.rooms.values()) room.isReadKnown = this.#isListKnown
-    const rooms = [...this.rooms.values()].filter((room) => !room.shut)
+    const rooms = this.openRooms
     const count = rooms.filter((room) => room.live || room.name === this.current).length
     const others = rooms.filter((room) => !room.live && !room.refused && room.name !== this.current)
     for (const room of others.slice(0, Math.max(0, ROOMS - count))) room.join({ limit: 0 })
@@ -220,6 +220,12 @@ export class Client {
       this.#asksSoon = false
       if (this.connection.state === 'open') void this.#refresh()
     })
+  }
+
+  /** There is no place for the room that is looked at: it comes first on the next connection. */
+  #startAfresh() {
+    this.stop()
+    this.start()
   }
 
   /** @param {ServerEvent | import('./connection.js').Mark} event */
@@ -247,9 +253,8 @@ export class Client {
     room?.error(error)
     if (room?.shut) this.#close(room, room.shut)
     const hasOthers = [...this.rooms.values()].some(({ live }) => live)
-    // It comes first on the next connection.
     const isFull = error.of === 'join' && error.code === 'too_many' && hasOthers
-    if (isFull && room?.name === this.current) this.restart()
+    if (isFull && room?.name === this.current) this.#startAfresh()
   }
 
   /** Only who looks at it need know. @param {Room} room @param {import('./room.js').Shut} why */

@@ -1,8 +1,7 @@
 /** The place where one writes: a message, an answer, or a better wording of what was said. */
 
-import { find } from './dom.js'
+import { find, setLine } from './dom.js'
 import { createMentions } from './mention.js'
-import { setLine } from './sidebar.js'
 
 /** @typedef {import('./timeline.js').Item} Item */
 /** @typedef {{ kind: 'reply' | 'edit', item: Item, text?: string }} Mode  text: an edit set aside */

@@ -1,7 +1,6 @@
 /** Two dialogs that much of the page opens: an address to hand on, and a question. */
 
-import { find } from './dom.js'
-import { setLine, setText } from './sidebar.js'
+import { find, setLine, setText } from './dom.js'
 
 /** @typedef {import('./text.js').Line} Line */
 /**
@@ -40,12 +39,18 @@ export function share(what) {
 
 copy.onclick = async () => {
   address.select()
-  // Pages on plain http have no clipboard; the address stands selected then.
-  const isCopied = navigator.clipboard?.writeText(address.value).then(
-    () => true,
-    () => false,
-  )
-  setText(note, (await isCopied) ? 'Copied.' : 'Copy the selected address with your keyboard.')
+  const isCopied = await copyText(address.value)
+  setText(note, isCopied ? 'Copied.' : 'Copy the selected address with your keyboard.')
+}
+
+/** @param {string} text  @returns {Promise<boolean>} false: pages on plain http have no clipboard */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**

@@ -22,6 +22,20 @@ export function find(id, type) {
   return node
 }
 
+/** Leaves a text alone that says the same already. @param {HTMLElement} node @param {string} text */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text
+}
+
+/** A line with names in it, none of which turns the words around it. @param {HTMLElement} node
+ * @param {import('./text.js').Line} line */
+export function setLine(node, line) {
+  const text = line.map((part) => (typeof part === 'string' ? part : part.name)).join('')
+  if (node.textContent === text) return
+  const parts = line.map((part) => (typeof part === 'string' ? part : el('bdi', {}, part.name)))
+  node.replaceChildren(...parts)
+}
+
 /**
  * Makes a list hold these nodes, in this order; those that stay are not touched.
  * @param {Element} list @param {Element[]} nodes

@@ -3,9 +3,8 @@
 import * as v from 'valibot'
 import { addressOf, LOBBY } from './address.js'
 import { ask, share } from './dialogs.js'
-import { find } from './dom.js'
+import { find, setText } from './dom.js'
 import { Room as RoomName } from './protocol.js'
-import { setText } from './sidebar.js'
 import { failureLine, fullTimeOf, shutLine } from './text.js'
 
 /** @typedef {import('./client.js').Client} Client */
@@ -89,8 +88,8 @@ export function createDoors({ api, client, go, tell, redraw }) {
     const room = current()
     if (!room || (room.isPrivate && !(await askToLeave(room)))) return
     if (!client()?.leave(room.name)) return tell([failureLine({ status: 0, code: 'offline' })])
-    const [next = LOBBY] = [...(client()?.rooms.keys() ?? [])].sort()
-    go(next)
+    const [next] = client()?.openRooms ?? []
+    go(next?.name ?? LOBBY)
   }
 
   return {

@@ -44,10 +44,11 @@ function nameRoom() {
  * @param {Client | undefined} client @param {1 | -1} by @param {boolean} isUnread  only such
  */
 function nextRoom(client, by, isUnread) {
-  const rooms = [...(client?.rooms.values() ?? [])].filter(({ shut }) => !shut)
   const isCurrent = (/** @type {string} */ name) => name === client?.current
-  const open = rooms.filter(({ name, unread }) => !isUnread || unread > 0 || isCurrent(name))
-  const names = open.map(({ name }) => name).sort()
+  const open = (client?.openRooms ?? []).filter(
+    ({ name, unread }) => !isUnread || unread > 0 || isCurrent(name),
+  )
+  const names = open.map(({ name }) => name)
   const next = names.at((names.findIndex(isCurrent) + by) % names.length)
   return next !== undefined && !isCurrent(next) ? next : undefined
 }

@@ -7,15 +7,15 @@ import { createApi } from './api.js'
 import { Attention } from './attention.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
-import { share } from './dialogs.js'
-import { find } from './dom.js'
+import { copyText, share } from './dialogs.js'
+import { find, setLine, setText } from './dom.js'
 import { createDoors } from './doors.js'
 import { listenToKeys } from './keys.js'
 import { createMemoryStore } from './outbox.js'
 import { CLOSE } from './protocol.js'
 import { createSearch } from './search.js'
 import { attempt, Settings } from './settings.js'
-import { renderPeople, renderRooms, setLine, setText } from './sidebar.js'
+import { renderPeople, renderRooms } from './sidebar.js'
 import { createSignIn } from './sign-in.js'
 import { Talk } from './talk.js'
 import { statusLine, typingLine } from './text.js'
@@ -184,10 +184,11 @@ function draw() {
 }
 
 /** @param {Client} client */
-function drawNow({ rooms, current, user, outbox, connection }) {
+function drawNow(client) {
+  const { rooms, current, user, outbox, connection } = client
   const room = rooms.get(current)
   if (!room) return go(LOBBY, { replace: true })
-  if (room.shut && turnBack(rooms, room.name, room.shut)) return
+  if (room.shut && turnBack(client, room.name, room.shut)) return
   const [status, hint] = statusLine(connection.state, room, page.wasOpen)
   if (find('room-title', HTMLElement).textContent !== room.name) search.clear()
   for (const id of ['room-title', 'search-room']) setText(find(id, HTMLElement), room.name)
@@ -197,7 +198,7 @@ function drawNow({ rooms, current, user, outbox, connection }) {
   composer.open(room.name)
   talk.render(room, outbox.of(room.name), user)
   if (talk.hasSeenAll && document.visibilityState === 'visible') room.markRead()
-  renderRooms(rooms.values(), room.name, attention.isMuted)
+  renderRooms(client.openRooms, room.name, attention.isMuted)
   const { count, live, isOwn } = room
   renderPeople({ members: doors.present(room), count, live, isOwn }, user.id, doors.remove)
   doors.render(room)
@@ -207,12 +208,11 @@ function drawNow({ rooms, current, user, outbox, connection }) {
 
 /**
  * From a room that is closed to us to another one, with a word.
- * @param {Client['rooms']} rooms @param {string} name @param {import('./room.js').Shut} why
+ * @param {Client} client @param {string} name @param {import('./room.js').Shut} why
  * @returns {boolean} false when there is no other
  */
-function turnBack(rooms, name, why) {
-  const open = [...rooms.values()].filter((room) => !room.shut && !room.refused)
-  const names = open.map((room) => room.name).sort()
+function turnBack({ rooms, openRooms }, name, why) {
+  const names = openRooms.filter(({ refused }) => !refused).map((room) => room.name)
   const next = names.includes(LOBBY) ? LOBBY : (names[0] ?? LOBBY)
   if (next === name) return false
   rooms.delete(name)
@@ -275,15 +275,10 @@ function react({ seq }, emoji, on) {
   if (seq !== undefined) page.client?.react(current(), seq, emoji, on)
 }
 
-const isDone = () => true
-const isNot = () => false
-
 /** @param {number} seq  of a message in this room */
 async function copyLink(seq) {
   const href = location.origin + linkTo(seq)
-  // Pages on plain http have no clipboard.
-  const isCopied = await attempt(() => navigator.clipboard.writeText(href).then(isDone, isNot))
-  if (isCopied) return speak('Link copied.')
+  if (await copyText(href)) return speak('Link copied.')
   const text = 'It opens the room at this message.'
   share({ title: 'Link to a message', text, href, label: 'Address of the message' })
 }

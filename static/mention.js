@@ -16,9 +16,8 @@ const MOST = 50
  * @param {HTMLTextAreaElement} options.field
  * @param {HTMLElement} options.list  `<ul role="listbox" id="…" aria-label="…" hidden>`
  * @param {() => Person[]} options.people  who can be named now, without oneself
- * @param {(person: Person) => void} [options.onPick]
  */
-export function createMentions({ field, list, people, onPick = () => {} }) {
+export function createMentions({ field, list, people }) {
   /** `dismissed`: the `@` for which nothing more is offered. */
   const state = { offer: /** @type {Offer | null} */ (null), dismissed: -1 }
 
@@ -52,7 +51,6 @@ export function createMentions({ field, list, people, onPick = () => {} }) {
     field.setRangeText(`@${person.name} `, start, end, 'end')
     close()
     field.dispatchEvent(new InputEvent('input', { bubbles: true }))
-    onPick(person)
   }
   /** @param {Offer} offer @param {number} by */
   const move = (offer, by) => {
@@ -97,7 +95,6 @@ export function createMentions({ field, list, people, onPick = () => {} }) {
 
   return {
     onKey,
-    update,
     close,
     mentionsIn: (/** @type {string} */ text) => mentionsIn(text, people()),
   }

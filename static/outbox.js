@@ -5,7 +5,7 @@
 
 import * as v from 'valibot'
 import { ClientFrame } from './protocol.js'
-import { attempt } from './settings.js'
+import { attempt, keysOf } from './settings.js'
 
 /** @typedef {Extract<ClientFrame, { id: string }>} Sendable */
 /** @typedef {Extract<ClientFrame, { type: 'say' }>} Say */
@@ -73,8 +73,7 @@ export class Outbox {
 
   #load() {
     const { storage, user } = this.#options
-    const keys = Array.from({ length: storage.length }, (_, i) => storage.key(i) ?? '')
-    const parcels = keys
+    const parcels = keysOf(storage)
       .filter((key) => key.startsWith(`outbox.${user}.`))
       .flatMap((key) => readParcel(storage.getItem(key)))
     const homeless = [...this.#parcels.values()].filter(({ frame }) => this.#homeless.has(frame.id))

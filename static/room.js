@@ -295,7 +295,7 @@ export class Room {
 
   /** Asks for one message, for its own sake. @param {number} seq */
   peek(seq) {
-    if (!this.timeline.stretchAt(seq)) this.#ask(seq + 1, 1)
+    this.#ask(seq + 1, 1)
   }
 
   /** Unless a page is on its way. @param {number} before @param {number} [limit] */

@@ -37,8 +37,8 @@ import { react } from './timeline.js'
  * @property {boolean} isEnd  what waits in the outbox comes after the items
  * @property {User} me
  * @property {Map<string, string>} people  names by id, as far as known
- * @property {number} [target]  seq of the message that was asked for
- * @property {number} [readUpTo]  the line above what is new goes after this seq
+ * @property {number | undefined} [target]  seq of the message that was asked for
+ * @property {number | undefined} [readUpTo]  the line above what is new goes after this seq
  */
 
 /** A run by one author ends after this pause. */

@@ -1,8 +1,7 @@
 /** Finding an old message of a room: what is looked for, what was found, one step to each. */
 
-import { el, find } from './dom.js'
+import { el, find, setText } from './dom.js'
 import { plainText } from './markdown.js'
-import { setText } from './sidebar.js'
 import { dayOf, failureLine, highlight, timeOf } from './text.js'
 
 /** @typedef {import('./api.js').Found} Found */

@@ -31,9 +31,7 @@ export class Settings {
 
   /** Nothing of this user stays in the browser, the outbox included. */
   forget() {
-    const { length } = this.#storage
-    const keys = Array.from({ length }, (_, i) => this.#storage.key(i) ?? '')
-    const own = keys.filter((key) => key.split('.')[1] === this.#user)
+    const own = keysOf(this.#storage).filter((key) => key.split('.')[1] === this.#user)
     for (const key of own) attempt(() => this.#storage.removeItem(key))
   }
 
@@ -41,6 +39,11 @@ export class Settings {
   #key(kind, of) {
     return `${kind}.${this.#user}.${of}`
   }
+}
+
+/** @param {Store} storage  @returns {string[]} */
+export function keysOf(storage) {
+  return Array.from({ length: storage.length }, (_, i) => storage.key(i) ?? '')
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The lists beside the talk: rooms with what is unread, and people. */
 
-import { arrange, el, find } from './dom.js'
+import { addressOf } from './address.js'
+import { arrange, el, find, setText } from './dom.js'
 import { isPiled, renderDisc } from './message.js'
 import { plural } from './text.js'
 
@@ -15,17 +16,15 @@ const links = new Map()
 const people = new Map()
 
 /**
- * @param {Iterable<Room>} rooms @param {string} current
+ * @param {Room[]} rooms  in their order @param {string} current
  * @param {(room: string) => boolean} [isMuted]
  */
 export function renderRooms(rooms, current, isMuted = () => false) {
-  const open = [...rooms].filter((room) => !room.shut)
-  const all = open.sort((a, b) => (a.name < b.name ? -1 : 1))
   arrange(
     roomList,
-    all.map((room) => renderLink(room, room.name === current, isMuted(room.name))),
+    rooms.map((room) => renderLink(room, room.name === current, isMuted(room.name))),
   )
-  const elsewhere = all.filter(({ name, unread, mentions }) => {
+  const elsewhere = rooms.filter(({ name, unread, mentions }) => {
     return name !== current && (mentions > 0 || (unread > 0 && !isMuted(name)))
   }).length
   const badge = find('all-unread', HTMLElement)
@@ -39,7 +38,7 @@ function renderLink({ name, unread, mentions, isPrivate }, isCurrent, isMuted) {
   const state = JSON.stringify([unread, mentions, isPrivate, isCurrent, isMuted])
   const held = links.get(name)
   if (held?.state === state) return held.node
-  const link = el('a', { href: `/r/${name}` }, el('span', { className: 'name' }, name))
+  const link = el('a', { href: addressOf(name) }, el('span', { className: 'name' }, name))
   if (isCurrent) link.ariaCurrent = 'page'
   if (isPrivate) link.append(el('span', { className: 'hint' }, 'private'))
   if (isMuted) link.append(el('span', { className: 'hint' }, 'muted'))
@@ -97,18 +96,4 @@ function renderPerson(user, isMe, isOwn, remove) {
   }
   people.set(user.id, { state, node })
   return node
-}
-
-/** Leaves a text alone that says the same already. @param {HTMLElement} node @param {string} text */
-export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text
-}
-
-/** A line with names in it, none of which turns the words around it. @param {HTMLElement} node
- * @param {import('./text.js').Line} line */
-export function setLine(node, line) {
-  const text = line.map((part) => (typeof part === 'string' ? part : part.name)).join('')
-  if (node.textContent === text) return
-  const parts = line.map((part) => (typeof part === 'string' ? part : el('bdi', {}, part.name)))
-  node.replaceChildren(...parts)
 }

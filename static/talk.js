@@ -1,6 +1,6 @@
 /** The conversation of one room: the list of messages, and where the reader stands in it. */
 
-import { arrange, el, find } from './dom.js'
+import { arrange, el, find, setText } from './dom.js'
 import { renderRow } from './message.js'
 import { isSame, rowsOf } from './rows.js'
 import { plural, shutLine } from './text.js'
@@ -80,12 +80,8 @@ export class Talk {
     const { items, isEnd } = this.#slice(room)
     this.#meet(room, items)
     const { timeline } = room
-    const view = { timeline, items, parcels, isEnd, me, people: this.people }
-    const rows = rowsOf({
-      ...view,
-      ...(this.#target !== undefined && { target: this.#target }),
-      ...(this.#readUpTo !== undefined && { readUpTo: this.#readUpTo }),
-    })
+    const marks = { people: this.people, target: this.#target, readUpTo: this.#readUpTo }
+    const rows = rowsOf({ timeline, items, parcels, isEnd, me, ...marks })
     const inSight = this.#isAtEnd ? [] : this.#rowsInSight()
     this.#scroller.ariaLive = this.#isNews(timeline, items, me.id) ? 'polite' : 'off'
     this.#renderIntro(room, rows.length === 0)
@@ -344,7 +340,7 @@ export class Talk {
     this.#button.hidden = count === 0 && !isFar && room.stretch === room.timeline.newest
     const number = count >= 100 ? '100 or more new messages' : plural(count, 'new message')
     const text = count > 0 ? `${number} ↓` : 'To the newest ↓'
-    if (this.#button.textContent !== text) this.#button.textContent = text
+    setText(this.#button, text)
   }
 }
 
