@@ -16,8 +16,19 @@ import type { Runtime, ServeOptions, SqliteValue } from './runtime.ts'
 /** Past these, a message is made of suspiciously small pieces. */
 const MAX_FRAGMENTS = 64
 const MAX_BUFFERED_CHUNKS = 1_024
+/** A whole text frame (RFC 6455, 5.2), and from where on its length takes 2 or 8 bytes more. */
+const FINAL_TEXT = 0x81
+const LONG = 126
+const VERY_LONG = 65_536
 /** Lines in the head of a request, as on Deno; past 2,000 Node would leave out the rest. */
 const MAX_HEADERS = 128
+
+/**
+ * Below each WebSocket, by way of its handshake. A frame of the server has no mask, so it is the
+ * same for all who get it: it is made once, and its bytes go to the TCP sockets as they are. `ws`
+ * would make a header for each, and two pieces to write.
+ */
+const tcpSockets = new WeakMap<WebSocket, TcpSocket>()
 
 export const runtime: Runtime = {
   serve: async (app, options) => {
@@ -60,11 +71,13 @@ export const runtime: Runtime = {
 
   socket: (context) => {
     const ws = (context as WSContext<WebSocket>).raw!
+    const tcp = tcpSockets.get(ws)!
     return {
-      // Bytes sent as text, past Hono: it would turn the string into bytes for every member.
-      send: (frame) => ws.send(frame.data, { binary: false }),
+      send: (frame) => {
+        if (ws.readyState === ws.OPEN) tcp.write(frame.data)
+      },
       get bufferedAmount() {
-        return ws.bufferedAmount
+        return tcp.writableLength
       },
       close: (code) => ws.close(code),
       pause: () => ws.pause(),
@@ -73,8 +86,15 @@ export const runtime: Runtime = {
   },
 
   encode: (text) => {
-    const data = Buffer.from(text)
-    return { data, size: data.length }
+    const size = Buffer.byteLength(text)
+    const start = size < LONG ? 2 : size < VERY_LONG ? 4 : 10
+    const data = Buffer.allocUnsafe(start + size)
+    data[0] = FINAL_TEXT
+    data[1] = size < LONG ? size : size < VERY_LONG ? 126 : 127
+    if (start === 4) data.writeUInt16BE(size, 2)
+    if (start === 10) data.writeBigUInt64BE(BigInt(size), 2)
+    data.write(text, start)
+    return { data, size }
   },
 
   openSqlite: (file) => {
@@ -163,7 +183,9 @@ function createWebSocketServer({ maxFrame, closeTimeout }: ServeOptions) {
     // Unset, ws echoes the first protocol offered, which may be the ticket.
     handleProtocols: (offered) => (offered.has(PROTOCOL) ? PROTOCOL : false),
   }
-  return new WebSocketServer(options)
+  const server = new WebSocketServer(options)
+  server.on('connection', (ws, { socket }) => tcpSockets.set(ws, socket))
+  return server
 }
 
 /** Options of ws 8.21 and 8.23 that its types do not know yet. */

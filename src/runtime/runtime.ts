@@ -50,7 +50,7 @@ export interface Listener {
   close(): Promise<void>
 }
 
-/** One encoded server frame; `size` is its length on the wire without the header. */
+/** One encoded server frame; `size` is the length of its text in UTF-8, which ends `data`. */
 export interface Frame {
   readonly data: string | Uint8Array<ArrayBuffer>
   readonly size: number

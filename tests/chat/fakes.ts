@@ -18,8 +18,8 @@ import { TestClock, testJournal } from '../helpers.ts'
 import { MemoryLog } from '../log/model.ts'
 
 /** The events in a frame; every one must be readable. */
-export function decode({ data }: Frame): ServerEvent[] {
-  const text = typeof data === 'string' ? data : new TextDecoder().decode(data)
+export function decode({ data, size }: Frame): ServerEvent[] {
+  const text = typeof data === 'string' ? data : new TextDecoder().decode(data.subarray(-size))
   return parseEvents(text).map((event) => {
     assert.ok(event.type !== 'broken' && event.type !== 'position', text)
     return event
