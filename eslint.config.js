@@ -4,7 +4,7 @@ import js from '@eslint/js'
 import { defineConfig, globalIgnores } from 'eslint/config'
 import ts from 'typescript-eslint'
 
-const typed = ['src/**/*.ts', 'static/**/*.js', 'tests/**/*.{ts,js}', 'bench/**/*', 'tools/**/*']
+const typed = ['src/**/*.ts', 'static/**/*.js', 'tests/**/*.{ts,js}', 'bench/*.ts', 'tools/**/*']
 /** Excluded from tsconfig.json; `deno check` reads it. */
 const onlyDeno = ['src/runtime/deno.ts']
 
@@ -14,7 +14,7 @@ const arrow = (message, ...group) => ({
 })
 
 export default defineConfig(
-  globalIgnores(['data/', 'coverage/']),
+  globalIgnores(['data/', 'coverage/', 'bench/peers/']),
   js.configs.recommended,
   {
     files: typed,

@@ -1,0 +1,27 @@
+// The lesson's server: `ws`, each message checked and sent to each client.
+
+import { WebSocket, WebSocketServer } from 'ws'
+
+const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
+
+server.on('connection', (socket) => {
+  socket.on('error', () => {})
+  socket.on('message', (data) => {
+    const message = parse(data)
+    if (!message) return
+    const text = JSON.stringify(message)
+    for (const client of server.clients) {
+      if (client.readyState === WebSocket.OPEN) client.send(text)
+    }
+  })
+})
+server.on('listening', () => console.log(server.address().port))
+
+function parse(data) {
+  try {
+    const { user, text } = JSON.parse(data)
+    return typeof user === 'string' && typeof text === 'string' ? { user, text } : null
+  } catch {
+    return null
+  }
+}

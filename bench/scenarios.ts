@@ -1,0 +1,333 @@
+/** What is measured. Each scenario fills tables; every figure is from a server started for it. */
+
+import type { Talked } from './generator.ts'
+import { startLoad, type Load, type Server } from './machine.ts'
+import { KINDS, type Kind } from './servers.ts'
+
+/** One measured quantity, once per run. */
+export type Figures = Map<string, number[]>
+
+export interface Table {
+  title: string
+  /** Quantity → unit, as the columns stand. */
+  columns: readonly string[]
+  /** Row → column → the figures of all runs. */
+  rows: Map<string, Figures>
+}
+
+export interface Run {
+  kinds: readonly Kind[]
+  runs: number
+  say(line: string): void
+  /** For Node itself. */
+  flags: readonly string[]
+}
+
+const MEMBERS = 500
+const BODY = 70
+/** What counts as keeping up. */
+const DELIVERED = 0.99
+const PATIENCE_MS = 250
+/** Between two rates that are tried: coarse, then halved so often. */
+const STEP = 1.6
+const HALVINGS = 3
+
+const talkers: readonly Kind[] = [
+  KINDS.hearth,
+  KINDS['hearth-deno'],
+  KINDS.uws,
+  KINDS.lesson,
+  KINDS.socketio,
+  KINDS.deno,
+  KINDS.control,
+]
+
+export interface Scenario {
+  about: string
+  kinds: readonly Kind[]
+  measure(run: Run): Promise<Table[]>
+}
+
+export const SCENARIOS: Record<string, Scenario> = {
+  sustained: {
+    about: 'the most that 500 members get in time: ≥ 99 % delivered, p99 ≤ 250 ms',
+    kinds: talkers,
+    measure: async (run) => {
+      const table = tableOf('Sustained, 500 members', [
+        'deliveries/s',
+        'messages/s',
+        'p99 ms',
+        'µs/delivery',
+      ])
+      await each(run, async (kind) => {
+        const best = await findLimit(kind, run)
+        note(table, kind.name, {
+          'deliveries/s': best.perSecond,
+          'messages/s': best.rate,
+          'p99 ms': best.p99,
+          'µs/delivery': best.micros,
+        })
+        run.say(`${kind.name}: ${Math.round(best.perSecond)}/s at p99 ${best.p99.toFixed(0)} ms`)
+      })
+      return [table]
+    },
+  },
+
+  steady: {
+    about: 'what a delivery costs, and how late it is, at 100 and at 2,000 messages/s',
+    kinds: talkers,
+    measure: async (run) => {
+      const tables = []
+      for (const rate of [100, 2000]) {
+        const columns = ['µs/delivery', 'delivered %', 'p50 ms', 'p99 ms', 'max ms']
+        const table = tableOf(`${rate} messages/s to 500 members`, columns)
+        await each(run, async (kind) => {
+          const seen = await once(kind, run, MEMBERS, 1, (talk) => talk(rate, 5000))
+          note(table, kind.name, {
+            'µs/delivery': seen.micros,
+            'delivered %': seen.share * 100,
+            'p50 ms': seen.p50,
+            'p99 ms': seen.p99,
+            'max ms': seen.max,
+          })
+          run.say(
+            `${kind.name} at ${rate}/s: ${seen.micros.toFixed(2)} µs, p99 ${seen.p99.toFixed(1)} ms`,
+          )
+        })
+        tables.push(table)
+      }
+      return tables
+    },
+  },
+
+  overload: {
+    about: 'three times what it manages, for 15 s, and 100 messages/s afterwards',
+    kinds: [KINDS.hearth, KINDS['hearth-deno']],
+    measure: async (run) => {
+      const columns = [
+        'deliveries/s',
+        'refused/s',
+        'closed',
+        'p99 ms',
+        'memory before MiB',
+        'after MiB',
+        'p99 afterwards ms',
+      ]
+      const table = tableOf('Offered 20,000 messages/s', columns)
+      await each(run, async (kind) => {
+        await once(kind, run, MEMBERS, 1, async (talk, server) => {
+          await talk(1000, 3000)
+          const before = server.memory()
+          const seen = await talk(20_000, 15_000)
+          const after = server.memory()
+          const then = await talk(100, 3000)
+          note(table, kind.name, {
+            'deliveries/s': seen.perSecond,
+            'refused/s': seen.refused / 15,
+            closed: seen.closed,
+            'p99 ms': seen.p99,
+            'memory before MiB': before / 2 ** 20,
+            'after MiB': after / 2 ** 20,
+            'p99 afterwards ms': then.p99,
+          })
+          return seen
+        })
+        run.say(`${kind.name}: done`)
+      })
+      return [table]
+    },
+  },
+
+  idle: {
+    about: 'memory of a connection, and what 15,000 that say nothing cost',
+    kinds: [KINDS.bare, KINDS.hearth, KINDS['hearth-deno'], KINDS.deno],
+    measure: async (run) => {
+      const table = tableOf('Idle', ['KiB/connection', '15,000: % of a core'])
+      await each(run, async (kind) => {
+        const server = await kind.start({}, run.flags)
+        const load = startLoad()
+        const count = 15_000
+        const before = server.memory()
+        await enter(load, kind, server, count, 100)
+        await load.order({ do: 'rest', time: 5000 })
+        const each = (server.memory() - before) / count / 1024
+        const cpu = server.cpu()
+        await load.order({ do: 'rest', time: 50_000 })
+        const share = ((server.cpu() - cpu) / 50) * 100
+        note(table, kind.name, { 'KiB/connection': each, '15,000: % of a core': share })
+        run.say(`${kind.name}: ${each.toFixed(1)} KiB, ${share.toFixed(1)} %`)
+        await load.stop()
+        await server.stop()
+      })
+      return [table]
+    },
+  },
+
+  return: {
+    about: '2,000 are cut off at once, come back and have what they missed',
+    kinds: [KINDS.hearth, KINDS['hearth-deno']],
+    measure: async (run) => {
+      const table = tableOf('2,000 come back', [
+        's until the last has all',
+        'ms of the server each',
+      ])
+      await each(run, async (kind) => {
+        const server = await kind.start({}, run.flags)
+        const load = startLoad()
+        await enter(load, kind, server, 2000, 1)
+        const cpu = server.cpu()
+        const { took } = await load.order<{ took: number }>({ do: 'return' })
+        note(table, kind.name, {
+          's until the last has all': took / 1000,
+          'ms of the server each': ((server.cpu() - cpu) / 2000) * 1000,
+        })
+        run.say(`${kind.name}: ${(took / 1000).toFixed(2)} s`)
+        await load.stop()
+        await server.stop()
+      })
+      return [table]
+    },
+  },
+
+  start: {
+    about: 'from the start of the process until it listens',
+    kinds: [KINDS.hearth, KINDS['hearth-deno']],
+    measure: async (run) => {
+      const table = tableOf('Start', ['ms until it listens'])
+      for (let tries = 0; tries < 5; tries += 1) {
+        await each(run, async (kind) => {
+          const server = await kind.start()
+          note(table, kind.name, { 'ms until it listens': server.started })
+          await server.stop()
+        })
+      }
+      return [table]
+    },
+  },
+
+  growth: {
+    about: 'what a second costs the server, by members, rooms and messages',
+    kinds: [KINDS.hearth],
+    measure: async (run) => {
+      const columns = ['members', 'rooms', 'messages/s', '% of a core', 'p99 ms']
+      const table = tableOf('Growth', columns)
+      const points: [members: number, rooms: number, rate: number][] = [
+        ...[10, 100, 1000, 10_000].map((members) => [members, 1, 50] as [number, number, number]),
+        ...[1, 10, 100, 1000, 10_000].map(
+          (rooms) => [10_000, rooms, 100] as [number, number, number],
+        ),
+        ...[10, 100, 500, 1000, 2000, 4000].map(
+          (rate) => [500, 1, rate] as [number, number, number],
+        ),
+      ]
+      for (const [members, rooms, rate] of points) {
+        await each(run, async (kind) => {
+          const seen = await once(kind, run, members, rooms, (talk) => talk(rate, 5000))
+          note(table, `${members} members, ${rooms} rooms, ${rate}/s`, {
+            members,
+            rooms,
+            'messages/s': rate,
+            '% of a core': seen.core * 100,
+            'p99 ms': seen.p99,
+          })
+          run.say(`${members} in ${rooms}, ${rate}/s: ${(seen.core * 100).toFixed(1)} %`)
+        })
+      }
+      return [table]
+    },
+  },
+}
+
+interface Seen extends Talked {
+  rate: number
+  /** Of what should have come, 0 … 1. */
+  share: number
+  /** Deliveries. */
+  perSecond: number
+  /** Of the server, all its threads: per delivery in µs, and 1 for a whole core. */
+  micros: number
+  core: number
+}
+
+type Talk = (rate: number, time?: number) => Promise<Seen>
+
+/** Runs `use` with a fresh server and members who are in. */
+async function once(
+  kind: Kind,
+  run: Run,
+  members: number,
+  rooms: number,
+  use: (talk: Talk, server: Server) => Promise<Seen>,
+): Promise<Seen> {
+  const server = await kind.start({}, run.flags)
+  const load = startLoad()
+  try {
+    await enter(load, kind, server, members, rooms)
+    return await use((rate, time) => talk(load, server, rate, time), server)
+  } finally {
+    await load.stop()
+    await server.stop()
+  }
+}
+
+function enter(load: Load, { dialect }: Kind, { port }: Server, members: number, rooms: number) {
+  return load.order({ do: 'enter', dialect, port, members, rooms })
+}
+
+async function talk(load: Load, server: Server, rate: number, time = 3000): Promise<Seen> {
+  const warmUp = 1000
+  const talking = load.order<Talked>({ do: 'talk', rate, bytes: BODY, warmUp, time })
+  await sleep(warmUp)
+  const before = server.cpu()
+  await sleep(time)
+  const cpu = server.cpu() - before
+  const seen = await talking
+  return {
+    ...seen,
+    rate,
+    share: seen.delivered / seen.expected,
+    perSecond: seen.delivered / (time / 1000),
+    micros: (cpu / seen.delivered) * 1e6,
+    core: cpu / (time / 1000),
+  }
+}
+
+/** The highest rate at which a server keeps up. */
+async function findLimit(kind: Kind, run: Run): Promise<Seen> {
+  const attempt = async (rate: number) => {
+    const seen = await once(kind, run, MEMBERS, 1, (talk) => talk(rate))
+    const keepsUp = seen.share >= DELIVERED && seen.p99 <= PATIENCE_MS && seen.closed === 0
+    return keepsUp ? seen : null
+  }
+  let best: Seen | null = null
+  let rate = kind.modest
+  let step = STEP
+  for (let seen; (seen = await attempt(rate)); rate *= step) best = seen
+  // The first guess may have been too much.
+  while (!best) best = await attempt((rate /= step))
+  for (let halving = 0; halving < HALVINGS; halving += 1) {
+    step = Math.sqrt(step)
+    best = (await attempt(best.rate * step)) ?? best
+  }
+  return best
+}
+
+async function each(run: Run, measure: (kind: Kind) => Promise<void>) {
+  for (let nth = 0; nth < run.runs; nth += 1) for (const kind of run.kinds) await measure(kind)
+}
+
+function tableOf(title: string, columns: readonly string[]): Table {
+  return { title, columns, rows: new Map() }
+}
+
+function note({ rows }: Table, row: string, values: Record<string, number>) {
+  const figures = rows.get(row) ?? new Map<string, number[]>()
+  rows.set(row, figures)
+  for (const [name, value] of Object.entries(values)) {
+    figures.set(name, [...(figures.get(name) ?? []), value])
+  }
+}
+
+function sleep(ms: number) {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
