@@ -1,14 +1,18 @@
 /** Starting and ending the real program: what it says, and with which code it goes. */
 
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
+import process from 'node:process'
 import { test } from 'node:test'
 import { knock } from './conformance/raw.ts'
 import { newcomer, newTicket, signIn, tempFolder } from './helpers.ts'
 import { hasNats, startNats } from './nats.ts'
 import { startPostgres } from './postgres.ts'
-import { freePort, startProcess, type ServerProcess } from './process.ts'
+import { freePort, ROOT, startProcess, type ServerProcess } from './process.ts'
 
 /** Generous: CI starts two servers on two busy cores. ms */
 const START_MS = 10_000
@@ -36,6 +40,54 @@ test('one line says where it is and where messages are kept', async (t) => {
   assert.match(await response.text(), /Chat Application/)
   assert.equal(server.output.stdout.trimEnd().split('\n').length, 1)
   assert.equal(server.output.stderr, '')
+})
+
+test('what `npm start` runs does the same on every Node', async (t) => {
+  const child = spawn(process.versions.deno ? 'node' : process.execPath, ['start.js'], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: '0', DATA_FILE: ':memory:' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close')
+  let output = ''
+  for await (const text of child.stdout.setEncoding('utf8')) {
+    output += text
+    // Deno takes whatever `child.kill` was asked for as the end that came.
+    if (output.includes('\n')) process.kill(child.pid!, 'SIGTERM')
+  }
+  assert.match(output, /^Hearth is at http:\S+, messages are kept in :memory:\n$/)
+  assert.deepEqual(await ended, [0, null])
+})
+
+/** What a file loads at once, and what it loads when it comes to that. Types are not loaded. */
+const AT_ONCE = /^(?:import|export) (?!type )(?:[^']* from )?'([^']+)'|\brequire\('([^']+)'\)/gm
+const LATER = /await import\('([^']+)'\)/g
+
+test('a start loads what everybody needs, and nothing else', () => {
+  const packages = new Set<string>()
+  const files = new Set([join(ROOT, 'src/main.ts'), join(ROOT, 'src/runtime/node.ts')])
+  const later: string[] = []
+  for (const file of files) {
+    const text = readFileSync(file, 'utf8')
+    for (const [, name] of text.matchAll(LATER)) later.push(join(dirname(file), name!))
+    for (const [, imported, name = imported!] of text.matchAll(AT_ONCE)) {
+      if (name.startsWith('.')) files.add(join(dirname(file), name))
+      else if (!/^(node:|#)/.test(name)) packages.add(name.replace(/^((?:@.+?\/)?[^/]+).*/, '$1'))
+    }
+  }
+  assert.deepEqual([...packages].sort(), [
+    '@hono/node-server',
+    '@logtape/logtape',
+    'hono',
+    'ipaddr.js',
+    'libsql',
+    'valibot',
+    'ws',
+  ])
+  assert.ok(later.length > 5)
+  const tooEarly = later.filter((file) => files.has(file))
+  assert.deepEqual(tooEarly, [], 'loaded where it is needed, and by somebody else at every start')
 })
 
 test('a taken port: one line, exit 1', async (t) => {
