@@ -6,7 +6,7 @@ import type { AddressInfo, Socket as TcpSocket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { createAdaptorServer, upgradeWebSocket, type HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
-import type { WSContext } from 'hono/ws'
+import type { WSContext, WSEvents } from 'hono/ws'
 import Database from 'libsql'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { PROTOCOL } from '../../static/protocol.js'
@@ -61,7 +61,14 @@ export const runtime: Runtime = {
     })
   },
 
-  upgradeWebSocket: (c, _protocol, events) => upgradeWebSocket(c, events),
+  upgradeWebSocket: (c, _protocol, events) => {
+    const env = bindings(c)
+    const onOpen: WSEvents['onOpen'] = (event, ws) => {
+      env.incoming = env.outgoing = undefined
+      events.onOpen?.(event, ws)
+    }
+    return upgradeWebSocket(handshakeOf(c), { ...events, onOpen })
+  },
 
   requestLine: (c) => {
     const { method = c.req.method, url: target = c.req.url } = bindings(c).incoming ?? {}
@@ -147,8 +154,17 @@ function isHandshake({ headers }: IncomingMessage) {
 }
 
 /** What the adapter gives to the app; `app.request()` in tests gives nothing. */
-function bindings(c: Context): Partial<HttpBindings> {
+function bindings(c: Context): { [name in keyof HttpBindings]?: HttpBindings[name] | undefined } {
   return (c.env as Partial<HttpBindings> | undefined) ?? {}
+}
+
+/**
+ * What the adapter reads of a handshake. It holds on to it for as long as the socket lives: all of
+ * the context, request and headers would be a fourth of what a connection takes.
+ */
+function handshakeOf({ env, req }: Context): Context {
+  const upgrade = req.header('upgrade')
+  return { env, req: { url: req.url, header: () => upgrade } } as unknown as Context
 }
 
 function serverOf({ headersTimeout, tls }: ServeOptions) {
