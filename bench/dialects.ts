@@ -23,7 +23,8 @@ export interface Dialect {
 
 /** Those who are in, and where. */
 export interface Crowd {
-  port: number
+  /** Member `index` goes to one of these servers, in turns. */
+  ports: readonly number[]
   /** Member `index` sits in room `index % rooms`. */
   rooms: number
   /** Tokens by index: who comes back is the same user. */
@@ -32,6 +33,8 @@ export interface Crowd {
   seqs: number[]
   onText: (wire: Wire, payload: Buffer, index: number) => void
   onClose: (index: number) => void
+  /** A page of history came. */
+  onPage: () => void
 }
 
 const SEQ = Buffer.from('"seq":')
@@ -39,7 +42,8 @@ const ENTRIES = Buffer.from('[{"type":"message"')
 
 const hearth: Dialect = {
   enter: async (crowd, index) => {
-    const origin = `http://127.0.0.1:${crowd.port}`
+    const port = portOf(crowd, index)
+    const origin = `http://127.0.0.1:${port}`
     crowd.tokens[index] ??= (
       await post<{ token: string }>(`${origin}/api/session`, { name: `user ${index}` })
     ).token
@@ -57,7 +61,7 @@ const hearth: Dialect = {
       if (crowd.seqs[index]! >= head) entered()
     }
     const wire = await Wire.open({
-      port: crowd.port,
+      port,
       path: '/ws',
       headers: { 'Sec-WebSocket-Protocol': `${PROTOCOL}, ticket.${ticket}` },
       onText: (self, payload) => {
@@ -68,6 +72,7 @@ const hearth: Dialect = {
         }
         for (const event of JSON.parse(payload.toString()) as Event[]) {
           if (event.type === 'ping') self.send('{"type":"pong"}')
+          if (event.type === 'history') crowd.onPage()
           if (event.type === 'error') crowd.onText(self, payload, index)
           if (event.type !== 'joined') continue
           head = event.head
@@ -97,7 +102,7 @@ function broadcast(path: string, say: Dialect['say'], count: Dialect['count']): 
   return {
     enter: async (crowd, index) => {
       const options: WireOptions = {
-        port: crowd.port,
+        port: portOf(crowd, index),
         path,
         onText: (wire, payload) => crowd.onText(wire, payload, index),
         onClose: () => crowd.onClose(index),
@@ -126,7 +131,7 @@ const socketio: Dialect = {
     let entered = () => {}
     const isIn = new Promise<void>((resolve) => (entered = resolve))
     const wire = await Wire.open({
-      port: crowd.port,
+      port: portOf(crowd, index),
       path: '/socket.io/?EIO=4&transport=websocket',
       onText: (self, payload) => {
         const type = payload.toString('latin1', 0, 2)
@@ -143,6 +148,10 @@ const socketio: Dialect = {
 }
 
 export const DIALECTS = { hearth, lesson, socketio }
+
+function portOf({ ports }: Crowd, index: number) {
+  return ports[index % ports.length]!
+}
 
 function isEntries(payload: Buffer) {
   return (

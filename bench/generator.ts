@@ -22,15 +22,25 @@ const AT_ONCE = 32
 const QUIET_MS = 300
 
 export type Order =
-  | { do: 'enter'; dialect: keyof typeof DIALECTS; port: number; members: number; rooms: number }
+  | { do: 'enter'; dialect: keyof typeof DIALECTS; ports: number[]; members: number; rooms: number }
   /** `rate`: messages a second, of so many `bytes`. Times in ms. */
   | { do: 'talk'; rate: number; bytes: number; warmUp: number; time: number }
   /** Cuts all connections at once, but for one that goes on talking, and comes back. */
   | { do: 'return' }
+  /** Asks for pages of history at random places, and comes back to random places, one by one. */
+  | { do: 'read'; times: number }
   | { do: 'rest'; time: number }
   | { do: 'leave' }
 
-export interface Talked {
+/** ms */
+export interface Percentiles {
+  p50: number
+  p99: number
+  max: number
+}
+
+/** The times are from the wish to send until a witness had it. */
+export interface Talked extends Percentiles {
   sent: number
   delivered: number
   /** Messages a second over members in the room each: what should have arrived. */
@@ -39,10 +49,6 @@ export interface Talked {
   closed: number
   /** Bytes received. */
   bytes: number
-  /** From the wish to send until a witness had it, ms. */
-  p50: number
-  p99: number
-  max: number
   /** The generator's own time on its core, 0 … 1. */
   busy: number
 }
@@ -81,7 +87,8 @@ const HANDLERS = {
   enter: async (order: Order & { do: 'enter' }) => {
     dialect = DIALECTS[order.dialect]
     const onClose = () => void (closed += 1)
-    crowd = { port: order.port, rooms: order.rooms, tokens: [], seqs: [], onText, onClose }
+    const { ports, rooms } = order
+    crowd = { ports, rooms, tokens: [], seqs: [], onText, onClose, onPage: () => {} }
     for (let index = 0; index < order.members; index += 1) crowd.seqs.push(-1)
     return { took: await enterAll() }
   },
@@ -113,14 +120,13 @@ const HANDLERS = {
     const busy = (user + system) / 1000 / (performance.now() - began)
     const said = sent - sentBefore
     clearInterval(talking)
-    const sorted = Float64Array.from(latencies).sort()
-    const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN
     await quiet()
     return {
       sent: said,
       expected: said * (members.length / crowd.rooms),
       ...seen,
-      ...{ p50: at(0.5), p99: at(0.99), max: at(1), busy },
+      ...percentiles(latencies),
+      busy,
     }
   },
 
@@ -134,6 +140,22 @@ const HANDLERS = {
     const took = await enterAll(1)
     clearInterval(talking)
     return { took }
+  },
+
+  read: async ({ times }: Order & { do: 'read' }) => {
+    const [head] = crowd.seqs as [number]
+    const pages = await timeEach(times, async () => {
+      const page = new Promise<void>((resolve) => (crowd.onPage = resolve))
+      const before = 1 + Math.ceil(Math.random() * head)
+      members[0]!.wire.send(JSON.stringify({ type: 'history', room: members[0]!.room, before }))
+      await page
+    })
+    const returns = await timeEach(times / 4, async () => {
+      members[0]!.wire.cut()
+      crowd.seqs[0] = head - Math.min(head, 500)
+      members[0] = await dialect.enter(crowd, 0)
+    })
+    return { pages, returns }
   },
 
   rest: async ({ time }: Order & { do: 'rest' }) => {
@@ -164,6 +186,22 @@ async function enterAll(from = 0) {
   for (const [index, { wire }] of members.entries()) if (!isWitness(index)) wire.pause()
   closed = 0
   return performance.now() - start
+}
+
+async function timeEach(times: number, work: () => Promise<void>): Promise<Percentiles> {
+  const took: number[] = []
+  for (let nth = 0; nth < times; nth += 1) {
+    const start = performance.now()
+    await work()
+    took.push(performance.now() - start)
+  }
+  return percentiles(took)
+}
+
+function percentiles(values: readonly number[]): Percentiles {
+  const sorted = Float64Array.from(values).sort()
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN
+  return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
 /** Resolves when nothing comes any more. */

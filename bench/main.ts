@@ -1,10 +1,14 @@
-/** `npm run bench [-- scenario …] [--runs 3] [--only hearth,uws] [--profile <folder>]`: tables, as Markdown. */
+/**
+ * `npm run bench [-- scenario …] [--runs 3] [--only hearth,uws] [--profile <folder>]
+ * [--charts <folder>]`: tables, as Markdown.
+ */
 
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { toChart } from './chart.ts'
 import { machine, ROOT } from './machine.ts'
 import { SCENARIOS, type Table } from './scenarios.ts'
 import { KINDS } from './servers.ts'
@@ -15,6 +19,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string', default: '3' },
     only: { type: 'string' },
     profile: { type: 'string' },
+    charts: { type: 'string' },
   },
 })
 
@@ -38,6 +43,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(SCENARIOS)
     flags: values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : [],
   })
   for (const table of tables) console.log(`${toMarkdown(table)}\n`)
+  if (values.charts) writeFileSync(join(values.charts, `${name}.svg`), chartOf(tables[0]!))
 }
 
 /** Each cell: min / median / max of the runs. */
@@ -50,10 +56,20 @@ function toMarkdown({ title, columns, rows }: Table): string {
   return [`| ${head} |`, `| ${'--- | '.repeat(columns.length + 1)}`.trim(), ...lines].join('\n')
 }
 
-function summary(values: readonly number[]): string {
+/** Of the first column. */
+function chartOf({ title, columns, rows }: Table): string {
+  const bars = [...rows].map(([name, figures]) => ({ name, ...spread(figures.get(columns[0]!)!) }))
+  return toChart(`${title}: ${columns[0]}`, bars)
+}
+
+function spread(values: readonly number[]) {
   const sorted = [...values].sort((a, b) => a - b)
-  const [least, most] = [sorted[0]!, sorted.at(-1)!]
   const middle = sorted[Math.floor(sorted.length / 2)]!
+  return { least: sorted[0]!, middle, most: sorted.at(-1)! }
+}
+
+function summary(values: readonly number[]): string {
+  const { least, middle, most } = spread(values)
   const all = least === most ? [least] : [least, middle, most]
   return all.map(readable).join(' / ')
 }

@@ -1,6 +1,7 @@
 /** What is measured. Each scenario fills tables; every figure is from a server started for it. */
 
-import type { Talked } from './generator.ts'
+import type { Percentiles, Talked } from './generator.ts'
+import { makeLog, withServices } from './data.ts'
 import { startLoad, type Load, type Server } from './machine.ts'
 import { KINDS, type Kind } from './servers.ts'
 
@@ -205,6 +206,76 @@ export const SCENARIOS: Record<string, Scenario> = {
     },
   },
 
+  log: {
+    about: 'a log of 10 million messages against one of 1,000: start, pages, coming back',
+    kinds: [KINDS.hearth, KINDS['hearth-deno']],
+    measure: async (run) => {
+      const columns = ['start ms', 'page p50 ms', 'page p99 ms', 'return p50 ms', 'return p99 ms']
+      const table = tableOf('A long log', columns)
+      for (const messages of [1000, 10_000_000]) {
+        run.say(`making ${messages.toLocaleString('en')} messages`)
+        const file = makeLog(messages)
+        await each(run, async (kind) => {
+          const server = await kind.start({ DATA_FILE: file.path }, run.flags)
+          const load = startLoad()
+          await enter(load, kind, server, 1, 1)
+          const seen = await load.order<Record<'pages' | 'returns', Percentiles>>({
+            do: 'read',
+            times: 1000,
+          })
+          note(table, `${kind.name}, ${messages.toLocaleString('en')}`, {
+            'start ms': server.started,
+            'page p50 ms': seen.pages.p50,
+            'page p99 ms': seen.pages.p99,
+            'return p50 ms': seen.returns.p50,
+            'return p99 ms': seen.returns.p99,
+          })
+          await load.stop()
+          await server.stop()
+        })
+        file.remove()
+      }
+      return [table]
+    },
+  },
+
+  nodes: {
+    about: 'one room on one, two and three nodes with Postgres and NATS, 250 members each',
+    kinds: [KINDS.hearth],
+    measure: async (run) => {
+      const columns = ['µs/delivery', 'deliveries/s of as many cores', '× one node', 'p99 ms']
+      const table = tableOf('Nodes, 500 messages/s', columns)
+      await withServices(async (newEnvironment) => {
+        await each(run, async (kind) => {
+          let one = 0
+          for (const count of [1, 2, 3]) {
+            const env = await newEnvironment()
+            const nodes: Server[] = []
+            for (let n = 0; n < count; n += 1) nodes.push(await kind.start(env, run.flags))
+            const load = startLoad()
+            const ports = nodes.map(({ port }) => port)
+            const { dialect } = kind
+            await load.order({ do: 'enter', dialect, ports, members: 250 * count, rooms: 1 })
+            const cpu = () => nodes.reduce((sum, node) => sum + node.cpu(), 0)
+            const seen = await talk(load, { cpu }, 500, 6000)
+            const most = (count / seen.micros) * 1e6
+            if (count === 1) one = most
+            note(table, `${count}`, {
+              'µs/delivery': seen.micros,
+              'deliveries/s of as many cores': most,
+              '× one node': most / one,
+              'p99 ms': seen.p99,
+            })
+            run.say(`${count} nodes: ${seen.micros.toFixed(3)} µs, × ${(most / one).toFixed(2)}`)
+            await load.stop()
+            for (const node of nodes) await node.stop()
+          }
+        })
+      })
+      return [table]
+    },
+  },
+
   growth: {
     about: 'what a second costs the server, by members, rooms and messages',
     kinds: [KINDS.hearth],
@@ -271,10 +342,15 @@ async function once(
 }
 
 function enter(load: Load, { dialect }: Kind, { port }: Server, members: number, rooms: number) {
-  return load.order({ do: 'enter', dialect, port, members, rooms })
+  return load.order({ do: 'enter', dialect, ports: [port], members, rooms })
 }
 
-async function talk(load: Load, server: Server, rate: number, time = 3000): Promise<Seen> {
+async function talk(
+  load: Load,
+  server: Pick<Server, 'cpu'>,
+  rate: number,
+  time = 3000,
+): Promise<Seen> {
   const warmUp = 1000
   const talking = load.order<Talked>({ do: 'talk', rate, bytes: BODY, warmUp, time })
   await sleep(warmUp)

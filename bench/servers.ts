@@ -65,7 +65,7 @@ const node = process.execPath
 const DENO_FLAGS = ['--allow-net', '--allow-env', '--allow-read', '--allow-write']
 
 export const KINDS = {
-  hearth: hearth('Hearth on Node', [node, '--import', 'tsx', 'src/main.ts'], 2000),
+  hearth: hearth('Hearth on Node', [node, 'start.js'], 2000),
   'hearth-deno': hearth('Hearth on Deno', [deno, 'run', ...DENO_FLAGS, 'src/main.ts'], 2000),
   uws: peer('uWebSockets.js', 'lesson', [node, 'bench/peers/uws.mjs'], 500),
   lesson: peer("the lesson's server (ws)", 'lesson', [node, 'bench/peers/lesson.mjs'], 50),
