@@ -7,13 +7,13 @@ import { LogUnavailable } from './log.ts'
 
 /** Times the length of a step: the index takes a tenth of the time from the talk. */
 const REST = 9
-/** What is said meanwhile is one step. ms */
-const LEAST_REST_MS = 100
+/** The least time between two steps of one room: what is said meanwhile is one step. ms */
+const GATHER_MS = 100
 /** As long as a search may take. ms */
 const REACH_MS = 4_000
 
 /** How far a room is in the index, and how far it goes. */
-interface Progress {
+export interface Progress {
   indexed: number
   head: number
 }
@@ -86,7 +86,7 @@ export function createIndexer({ step, clock, onFault }: IndexerOptions): Indexer
     try {
       const { indexed, head } = await next(room)
       if (indexed < head) noted.add(room)
-      pause = Math.max(LEAST_REST_MS, REST * (clock.now() - started))
+      pause = Math.max(GATHER_MS / (noted.size || 1), REST * (clock.now() - started))
     } catch (error) {
       noted.add(room)
       if (!isClosed) onFault(error)
@@ -99,7 +99,7 @@ export function createIndexer({ step, clock, onFault }: IndexerOptions): Indexer
       for (const room of rooms) noted.add(room)
       if (isAwake || isClosed || noted.size === 0) return
       isAwake = true
-      rest(LEAST_REST_MS)
+      rest(GATHER_MS)
     },
 
     reach: async (room) => {

@@ -3,6 +3,7 @@
 import { sleep, type Clock } from '../clock.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
 import type { Message } from '../protocol.ts'
+import { createIndexer } from './indexer.ts'
 import { LogUnavailable, type Draft, type Log, type Outcome } from './log.ts'
 import * as rows from './rows.ts'
 import { createSearcher } from './searcher.ts'
@@ -19,10 +20,21 @@ const COLUMNS = [
   ...(['reply_to', 'mentions', 'emoji', 'is_on', 'digest'] as const),
 ]
 
-export function createSqliteLog(database: Database, clock: Clock): Log {
+/** @param onFault  gets what went wrong beside of any question, for the operator */
+export function createSqliteLog(
+  database: Database,
+  clock: Clock,
+  onFault: (error: unknown) => void = () => {},
+): Log {
   const { db, epoch, close } = database
   const index = createWordIndex(db)
   const searcher = createSearcher(database, clock)
+  const indexer = createIndexer({
+    step: async (room) => write(() => index.step(room)),
+    clock,
+    onFault,
+  })
+  indexer.note(index.behind())
   const sql = {
     room: db.prepare('SELECT head FROM rooms WHERE room = ?'),
     setHead: db.prepare(
@@ -32,7 +44,8 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
     known: db.prepare('SELECT * FROM messages WHERE room = ? AND author_id = ? AND id = ?'),
     at: db.prepare('SELECT * FROM messages WHERE room = ? AND seq = ?'),
     insert: db.prepare(
-      `INSERT INTO messages (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})`,
+      `INSERT INTO messages (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})
+       ON CONFLICT (room, author_id, id) DO NOTHING`,
     ),
     setNewestEdit: db.prepare('UPDATE messages SET newest_edit = ? WHERE room = ? AND seq = ?'),
     erase: db.prepare('UPDATE messages SET body = NULL, deleted = 1 WHERE room = ? AND seq = ?'),
@@ -118,14 +131,10 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
     return used.length >= EMOJI_PER_MESSAGE && !used.includes(emoji)
   }
 
-  /** What an entry does to those before it, and to the index. */
+  /** What an entry does to those before it. */
   const apply = (draft: Draft, seq: number) => {
     const { room } = draft
-    if (draft.kind === 'message') index.put(room, seq, draft.body)
-    if (draft.kind === 'edit') {
-      sql.setNewestEdit.run(seq, room, draft.target)
-      index.put(room, draft.target, draft.body)
-    }
+    if (draft.kind === 'edit') sql.setNewestEdit.run(seq, room, draft.target)
     if (draft.kind === 'delete') {
       index.remove(room, draft.target)
       sql.erase.run(room, draft.target)
@@ -139,27 +148,44 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
     }
   }
 
-  const appendOne = (draft: Draft, head: number): Outcome => {
-    const row = rows.toRow(draft, head + 1, clock.date().toISOString())
+  /** @returns whether there was none with this id */
+  const insert = (row: ReturnType<typeof rows.toRow>) =>
+    sql.insert.run(...COLUMNS.map((column) => row[column])).changes === 1
+
+  const appendOne = (draft: Draft, seq: number, at: string): Outcome => {
+    const row = rows.toRow(draft, seq, at)
+    // Only a second one with its id can stand in the way of most messages: one look is saved.
+    const isPlain = draft.kind === 'message' && draft.replyTo === undefined
+    if (isPlain && insert(row)) return { entry: rows.toEntry(row), repeat: false }
     const known = sql.known.get(row.room, row.author_id, row.id) as rows.Row | undefined
     if (known?.digest === row.digest) return { entry: rows.toEntry(known), repeat: true }
     const refused = known ? 'conflict' : refusal(draft)
     if (refused) return rows.refuse(draft, refused)
-    sql.insert.run(...COLUMNS.map((column) => row[column]))
-    apply(draft, row.seq)
+    insert(row)
+    apply(draft, seq)
     return { entry: rows.toEntry(row), repeat: false }
   }
 
-  const appendAll = (drafts: readonly Draft[]): Outcome[] => {
-    const heads = new Map<string, number>()
+  /** @param heads  gets those of the rooms in which something was said */
+  const appendAll = (drafts: readonly Draft[], heads: Map<string, number>): Outcome[] => {
+    const at = clock.date().toISOString()
     const outcomes = drafts.map((draft) => {
-      const head = heads.get(draft.room) ?? headOf(draft.room)
-      const outcome = appendOne(draft, head)
-      if (outcome.entry && !outcome.repeat) heads.set(draft.room, head + 1)
+      const seq = (heads.get(draft.room) ?? headOf(draft.room)) + 1
+      const outcome = appendOne(draft, seq, at)
+      if (outcome.entry && !outcome.repeat) heads.set(draft.room, seq)
       return outcome
     })
     for (const [room, head] of heads) sql.setHead.run(head, room)
     return outcomes
+  }
+
+  /** @throws {LogUnavailable} when a later try may do */
+  const write = <T>(work: () => T): T => {
+    try {
+      return transaction(db, work)
+    } catch (error) {
+      throw isPassing(error) ? new LogUnavailable(`SQLite: ${error}`, { cause: error }) : error
+    }
   }
 
   let notBefore = 0
@@ -172,10 +198,11 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
       const wait = notBefore - clock.now()
       if (wait > 0) await sleep(clock, wait)
       const started = clock.now()
+      const heads = new Map<string, number>()
       try {
-        return transaction(db, () => appendAll(drafts))
-      } catch (error) {
-        throw isPassing(error) ? new LogUnavailable(`SQLite: ${error}`, { cause: error }) : error
+        const outcomes = write(() => appendAll(drafts, heads))
+        indexer.note(heads.keys())
+        return outcomes
       } finally {
         const ended = clock.now()
         notBefore = ended + (ended - started)
@@ -228,6 +255,7 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
 
     search: async (room, query, limit, before = Number.MAX_SAFE_INTEGER) => {
       const phrases = phrasesOf(query)
+      if (phrases.length > 0) await indexer.reach(room)
       const values = index.values(room, phrases, before, limit + 1)
       const seqs = values ? await searcher.search(values) : []
       const found = seqs.slice(0, limit).flatMap((seq) => {
@@ -274,6 +302,7 @@ export function createSqliteLog(database: Database, clock: Clock): Log {
     },
 
     close: async () => {
+      await indexer.close()
       await searcher.close()
       close()
     },

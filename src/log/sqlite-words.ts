@@ -1,10 +1,12 @@
-/** The index of words in SQLite (FTS5): kept in the transaction of the append. */
+/** The index of words in SQLite (FTS5): it follows the log, in steps. */
 
 import type { Sqlite, SqliteValue } from '../runtime/runtime.ts'
+import type { Progress } from './indexer.ts'
 import { wordsOf, type Phrase } from './words.ts'
 
-/** Messages that a migration reads at a time. */
-const BATCH = 1_000
+/** Entries that a step takes in; it ends sooner behind so much text. UTF-16 code units */
+const STEP = 250
+const STEP_LENGTH = 32_768
 
 /**
  * A word stands there behind the number of its room, so that no search ever looks at what is said
@@ -12,7 +14,7 @@ const BATCH = 1_000
  * us, so the tokenizer only has to leave them whole. What is deleted must be gone, and not only
  * marked as such (`secure-delete`).
  */
-const SCHEMA = `
+export const WORDS_SCHEMA = `
   CREATE TABLE room_numbers (number INTEGER PRIMARY KEY, room TEXT NOT NULL UNIQUE) STRICT;
   CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '/'", columnsize = 0);
   INSERT INTO words (words, rank) VALUES ('secure-delete', 1), ('automerge', 16)`
@@ -24,8 +26,10 @@ export const SEARCH = `
   ORDER BY rowid DESC LIMIT ?4`
 
 export interface WordIndex {
-  /** What a message reads from now on. */
-  put(room: string, seq: number, body: string): void
+  /** Takes the next entries of a room in, each message as it reads now; within a transaction. */
+  step(room: string): Progress
+  /** The rooms of which something is missing. */
+  behind(): string[]
   /** Leaves nothing of a message. */
   remove(room: string, seq: number): void
   /** The values for `SEARCH`; null when nothing can be found. */
@@ -43,17 +47,44 @@ export function createWordIndex(db: Sqlite): WordIndex {
     addNumber: db.prepare('INSERT INTO room_numbers (room) VALUES (?) RETURNING number'),
     put: db.prepare('INSERT OR REPLACE INTO words (rowid, text) VALUES (?1 << 40 | ?2, ?3)'),
     remove: db.prepare('DELETE FROM words WHERE rowid = ?1 << 40 | ?2'),
+    progress: db.prepare('SELECT max(indexed, floor) AS indexed, head FROM rooms WHERE room = ?'),
+    setIndexed: db.prepare('UPDATE rooms SET indexed = ? WHERE room = ?'),
+    behind: db.prepare('SELECT room FROM rooms WHERE indexed < head'),
+    // Messages, and those that an edit changed; ?1 room, ?2 after, ?3 up to
+    next: db.prepare(
+      `SELECT entry.seq AS at, m.seq, coalesce(edit.body, m.body) AS body
+       FROM messages AS entry
+         JOIN messages AS m ON m.room = ?1 AND m.seq = coalesce(entry.target, entry.seq)
+         LEFT JOIN messages AS edit ON edit.room = ?1 AND edit.seq = m.newest_edit
+       WHERE entry.room = ?1 AND entry.seq > ?2 AND entry.seq <= ?3
+         AND entry.kind IN ('message', 'edit') AND m.deleted = 0 ORDER BY entry.seq`,
+    ),
   }
   const numberOf = (room: string, statement = sql.number) =>
     (statement.get(room) as { number: number } | undefined)?.number
 
   return {
-    put: (room, seq, body) => {
+    step: (room) => {
+      const { indexed = 0, head = 0 } = (sql.progress.get(room) ?? {}) as Partial<Progress>
+      if (indexed >= head) return { indexed, head }
       const number = numberOf(room) ?? numberOf(room, sql.addNumber)!
-      const words = wordsOf(body)
-      const text = words && prefix(number) + words.replaceAll(' ', ` ${prefix(number)}`)
-      sql.put.run(number, seq, text)
+      let upTo = Math.min(head, indexed + STEP)
+      let length = 0
+      for (const { at, seq, body } of sql.next.all(room, indexed, upTo) as Next[]) {
+        const words = wordsOf(body)
+        const text = words && prefix(number) + words.replaceAll(' ', ` ${prefix(number)}`)
+        sql.put.run(number, seq, text)
+        length += body.length
+        if (length > STEP_LENGTH) {
+          upTo = at
+          break
+        }
+      }
+      sql.setIndexed.run(upTo, room)
+      return { indexed: upTo, head }
     },
+
+    behind: () => (sql.behind.all() as { room: string }[]).map(({ room }) => room),
 
     remove: (room, seq) => {
       const number = numberOf(room)
@@ -72,24 +103,11 @@ export function createWordIndex(db: Sqlite): WordIndex {
   }
 }
 
-/** Makes the index, with all that was said so far. */
-export function addWordIndex(db: Sqlite): void {
-  db.exec(SCHEMA)
-  const index = createWordIndex(db)
-  const next = db.prepare(
-    `SELECT m.room, m.seq, coalesce(edit.body, m.body) AS body
-     FROM messages AS m LEFT JOIN messages AS edit
-       ON edit.room = m.room AND edit.seq = m.newest_edit
-     WHERE m.kind = 'message' AND m.deleted = 0 AND (m.room, m.seq) > (?, ?)
-     ORDER BY m.room, m.seq LIMIT ${BATCH}`,
-  )
-  let last = { room: '', seq: 0 }
-  for (;;) {
-    const found = next.all(last.room, last.seq) as { room: string; seq: number; body: string }[]
-    for (const { room, seq, body } of found) index.put(room, seq, body)
-    if (found.length < BATCH) return
-    last = found.at(-1)!
-  }
+interface Next {
+  /** Of the entry that made it so. */
+  at: number
+  seq: number
+  body: string
 }
 
 function prefix(number: number) {

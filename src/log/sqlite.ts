@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../runtime/runtime.ts'
 import { DatabaseError } from './log.ts'
-import { addWordIndex } from './sqlite-words.ts'
+import { WORDS_SCHEMA } from './sqlite-words.ts'
 
 /** The file cannot be opened. */
 export class DataFileError extends DatabaseError {}
@@ -81,7 +81,7 @@ function makePrivate(path: string) {
 }
 
 /** One step per version; a step that was released is never changed. */
-export const MIGRATIONS: readonly (string | ((db: Sqlite) => void))[] = [
+export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE meta (epoch TEXT NOT NULL) STRICT;
   INSERT INTO meta VALUES (lower(hex(randomblob(16))));
@@ -167,7 +167,12 @@ export const MIGRATIONS: readonly (string | ((db: Sqlite) => void))[] = [
   CREATE UNIQUE INDEX users_by_subject ON users (subject);
   ALTER TABLE users ADD COLUMN banned INTEGER NOT NULL DEFAULT 0;
   `,
-  addWordIndex,
+  WORDS_SCHEMA,
+  `
+  -- Up to which seq a room is in the index of words; one without a number was never in it.
+  ALTER TABLE rooms ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+  UPDATE rooms SET indexed = head WHERE room IN (SELECT room FROM room_numbers);
+  `,
 ]
 
 function migrate(db: Sqlite, file: string) {
@@ -180,8 +185,7 @@ function migrate(db: Sqlite, file: string) {
   for (const [index, step] of MIGRATIONS.entries()) {
     if (index < version) continue
     transaction(db, () => {
-      if (typeof step === 'string') db.exec(step)
-      else step(db)
+      db.exec(step)
       db.exec(`PRAGMA user_version = ${index + 1}`)
     })
   }

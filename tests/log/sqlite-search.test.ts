@@ -1,4 +1,4 @@
-/** Searching the SQLite file: the index of older files, the thread beside the loop, what is erased. */
+/** Searching the SQLite file: an index that follows, the thread beside the loop, what is erased. */
 
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
@@ -14,14 +14,20 @@ import { SEARCH } from '../../src/log/sqlite-words.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say } from './drafts.ts'
 
-/** The step that made the index. */
+/** The versions before there was an index, and while each append wrote it. */
 const WITHOUT_WORDS = 2
+const WORDS_WITH_APPEND = 3
 
 function open(t: TestContext, file = `${tempFolder(t)}/hearth.db`) {
   const database = openDatabase(file)
-  const log = createSqliteLog(database, new TestClock())
+  const clock = new TestClock()
+  const faults: unknown[] = []
+  const log = createSqliteLog(database, clock, (error) => faults.push(error))
   t.after(() => log.close())
-  return { ...database, log }
+  const read = <T>(sql: string) => database.db.prepare(sql).all() as T[]
+  const indexed = () => read<{ indexed: number }>('SELECT indexed FROM rooms')[0]?.indexed
+  const texts = () => read<{ text: string }>('SELECT text FROM words').map(({ text }) => text)
+  return { ...database, clock, faults, log, indexed, texts }
 }
 
 async function seqs(log: Log, query: string, room = 'lobby') {
@@ -31,7 +37,8 @@ async function seqs(log: Log, query: string, room = 'lobby') {
 /** Takes the index out of a file, as if an older Hearth had left it. */
 function forgetWords(file: string) {
   const db = runtime.openSqlite(file)
-  db.exec(`DROP TABLE words; DROP TABLE room_numbers; PRAGMA user_version = ${WITHOUT_WORDS}`)
+  db.exec(`DROP TABLE words; DROP TABLE room_numbers;
+    ALTER TABLE rooms DROP COLUMN indexed; PRAGMA user_version = ${WITHOUT_WORDS}`)
   db.close()
 }
 
@@ -53,6 +60,99 @@ test('a file of before there was a search is indexed when it is opened', async (
   again.db.exec("INSERT INTO words (words) VALUES ('integrity-check')")
 })
 
+test('a file whose index is complete is not indexed again', async (t) => {
+  const file = `${tempFolder(t)}/hearth.db`
+  const old = runtime.openSqlite(file)
+  for (const step of MIGRATIONS.slice(0, WORDS_WITH_APPEND)) old.exec(step)
+  old.exec(`INSERT INTO rooms (room, head) VALUES ('lobby', 1000);
+    INSERT INTO room_numbers VALUES (1, 'lobby');
+    PRAGMA user_version = ${WORDS_WITH_APPEND}`)
+  old.close()
+  const { log, indexed, texts } = open(t, file)
+  assert.equal(indexed(), 1_000)
+  await log.append([say(ann, 'word')])
+  assert.deepEqual(await seqs(log, 'word'), [1_001])
+  assert.deepEqual(texts(), ['1/word'])
+})
+
+test('what was said is taken into the index when there is time', async (t) => {
+  const { clock, log, indexed, texts } = open(t)
+  await log.append(Array.from({ length: 2_000 }, (_, n) => say(ann, `word ${n + 1}`)))
+  await log.append([edit(ann, 1, 'first'), edit(ann, 1, 'second'), react(bob, 3), erase(ann, 2)])
+  assert.deepEqual([indexed(), texts()], [0, []])
+  await clock.advance(10_000)
+  assert.equal(indexed(), 2_004)
+  assert.deepEqual(texts().slice(0, 2), ['1/second', '1/word 1/3'])
+  assert.equal(texts().length, 1_999)
+  await log.append([edit(ann, 3, 'third'), edit(bob, 3, 'not his')])
+  await clock.advance(10_000)
+  assert.deepEqual(texts().slice(0, 2), ['1/second', '1/third'])
+})
+
+test('long messages are taken in by smaller steps', async (t) => {
+  const { clock, log, indexed } = open(t)
+  await log.append(Array.from({ length: 20 }, () => say(ann, 'word '.repeat(800))))
+  await clock.advance(100)
+  assert.equal(indexed(), 9)
+  await clock.advance(1_000)
+  assert.equal(indexed(), 20)
+})
+
+test('a search finds all that is on disk, however far the index is behind', async (t) => {
+  const { log, indexed } = open(t)
+  await log.append(Array.from({ length: 3_000 }, (_, n) => say(ann, `word ${n + 1}`)))
+  assert.equal(indexed(), 0)
+  assert.deepEqual(await seqs(log, '"word 1"'), [1])
+  assert.deepEqual(await seqs(log, '"word 3000"'), [3_000])
+  assert.equal(indexed(), 3_000)
+})
+
+test('a server killed before the index followed has lost nothing', async (t) => {
+  const file = `${tempFolder(t)}/hearth.db`
+  const killed = open(t, file)
+  await killed.log.append(Array.from({ length: 300 }, (_, n) => say(ann, `word ${n + 1}`)))
+  await killed.clock.advance(100)
+  assert.equal(killed.indexed(), 250)
+  killed.close()
+  const { clock, log, indexed, close } = open(t, file)
+  assert.deepEqual(await seqs(log, '"word 250"'), [250])
+  assert.deepEqual(await seqs(log, '"word 300"'), [300])
+  await log.append([say(ann, 'new')])
+  close()
+  const last = open(t, file)
+  await last.clock.advance(1_000)
+  assert.equal(last.indexed(), 301)
+  assert.throws(indexed)
+  assert.equal(clock.now(), 0)
+})
+
+test('a deleted message is out of the index with its delete, and never gets in after', async (t) => {
+  const { clock, log, texts } = open(t)
+  await log.append([say(ann, 'early'), say(ann, 'kept')])
+  await clock.advance(1_000)
+  await log.append([say(ann, 'late'), edit(ann, 3, 'later'), erase(ann, 3), erase(ann, 1)])
+  assert.deepEqual(texts(), ['1/kept'])
+  await clock.advance(1_000)
+  assert.deepEqual(texts(), ['1/kept'])
+  for (const word of ['early', 'late', 'later']) assert.deepEqual(await seqs(log, word), [])
+})
+
+test('an index that cannot be written is told of, and does not stop the talk', async (t) => {
+  const { clock, db, faults, log, texts } = open(t)
+  db.exec(`CREATE TEMP TRIGGER broken BEFORE UPDATE OF indexed ON main.rooms
+    BEGIN SELECT raise(ABORT, 'disk I/O error'); END`)
+  await log.append([say(ann, 'word')])
+  await clock.advance(100)
+  assert.ok(faults[0] instanceof LogUnavailable, String(faults[0]))
+  await assert.rejects(log.search('lobby', 'word', 1), LogUnavailable)
+  await log.append([say(ann, 'word')])
+  assert.deepEqual(texts(), [])
+  db.exec('DROP TRIGGER broken')
+  await clock.advance(1_000)
+  assert.deepEqual(texts(), ['1/word', '1/word'])
+  assert.deepEqual(await seqs(log, 'word'), [1, 2])
+})
+
 test('words of a deleted message, and old ones of an edited, are in no byte of the file', async (t) => {
   const folder = tempFolder(t)
   const { db, log } = open(t, `${folder}/hearth.db`)
@@ -63,8 +163,10 @@ test('words of a deleted message, and old ones of an edited, are in no byte of t
     const batch = Array.from({ length: 300 }, (_, nth) => n + nth)
     await log.append(batch.map((nth) => say(ann, `${secret(nth)} kept${nth} Sécret${nth}`)))
   }
+  assert.deepEqual(await seqs(log, secret(count - 1)), [count])
   const all = Array.from({ length: count }, (_, n) => n + 1)
   await log.append([edit(ann, 1, 'kept'), ...all.slice(1).map((seq) => erase(ann, seq))])
+  assert.deepEqual(await seqs(log, 'kept'), [1])
   await log.append([erase(ann, 1)])
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   const bytes = () =>
@@ -107,6 +209,7 @@ test('a search does not hold up the event loop', async (t) => {
 test('a thread that ends is replaced; whoever it was working for is told', async (t) => {
   const { db, file, log } = open(t)
   await log.append([say(ann, 'word')])
+  await seqs(log, 'word')
   const threads: Worker[] = []
   const searcher = createSearcher({ db, file }, new TestClock(), () => {
     const thread = new Worker(runtime.reader, { workerData: { file, sql: SEARCH }, execArgv: [] })
