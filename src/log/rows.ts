@@ -2,7 +2,7 @@
 
 import type { Entry, ErrorCode, Message, Page } from '../protocol.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
-import { contentOf, digestOf } from './digest.ts'
+import { digestOf, type AnyContent } from './digest.ts'
 import type { Draft, Outcome } from './log.ts'
 
 /** More users of one reaction than this are counted and not named. */
@@ -41,7 +41,7 @@ export interface MessageRow extends Row {
 /** The row of a draft that is not refused. */
 export function toRow(draft: Draft, seq: number, at: string) {
   const { room, id, author } = draft
-  const { kind, body = null, target = null, replyTo = null, ...content } = contentOf(draft)
+  const { kind, body, target, replyTo, mentions, emoji, on }: AnyContent = draft
   return {
     room,
     seq,
@@ -50,12 +50,12 @@ export function toRow(draft: Draft, seq: number, at: string) {
     author_id: author.id,
     author_name: author.name,
     at,
-    body,
-    target,
-    reply_to: replyTo,
-    mentions: content.mentions ? JSON.stringify(content.mentions) : null,
-    emoji: content.emoji ?? null,
-    is_on: content.on === undefined ? null : Number(content.on),
+    body: body ?? null,
+    target: target ?? null,
+    reply_to: replyTo ?? null,
+    mentions: mentions ? JSON.stringify(mentions) : null,
+    emoji: emoji ?? null,
+    is_on: on === undefined ? null : Number(on),
     deleted: 0,
     digest: digestOf(draft),
   } satisfies Row
