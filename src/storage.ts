@@ -44,11 +44,11 @@ export function openStorage(options: StorageOptions): Promise<Storage> {
 }
 
 /** One node. What is loaded for many is left out, as it would double the time to start. */
-async function onSqlite({ config, clock }: StorageOptions): Promise<Storage> {
+async function onSqlite({ config, clock, onFault }: StorageOptions): Promise<Storage> {
   const { limits, dataFile } = config
   const database = openDatabase(dataFile)
   return {
-    log: createSqliteLog(database, clock),
+    log: createSqliteLog(database, clock, onFault),
     accounts: createSqliteAccounts(database, limits, clock),
     memberships: createSqliteMemberships(database, clock),
     tickets: createTickets(limits.ticketMs, clock),
