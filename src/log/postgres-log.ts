@@ -1,15 +1,33 @@
-/** The log in Postgres: every method is one statement in one round trip. */
+/**
+ * The log in Postgres: every method is one statement in one round trip, but a search, which waits
+ * for the index of words.
+ */
 
 import type { Clock } from '../clock.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
 import type { Message } from '../protocol.ts'
-import type { Compared, Log, RoomSummary } from './log.ts'
+import { createIndexer } from './indexer.ts'
+import type { Compared, Draft, Log, RoomSummary } from './log.ts'
 import type { Postgres } from './postgres.ts'
 import * as rows from './rows.ts'
-import { phrasesOf, wordsOf, type Phrase } from './words.ts'
+import { hasAll, phrasesOf, wordsOf, type Phrase } from './words.ts'
 
-/** Row by row what became of the drafts; a new one comes as its `seq` alone. */
-type AppendedRow = rows.Row & { outcome: 'new' | 'repeat' | rows.Refusal }
+/** Entries that are taken into the index of words at once. */
+const STEP = 200
+
+/**
+ * Row by row what became of the drafts; a new one comes as its `seq` alone. Or one row for each
+ * room: all are new, and the `seq` is what it had before.
+ */
+type AppendedRow = rows.Row & { outcome: 'all' | 'new' | 'repeat' | rows.Refusal }
+/** A message whose words are to be taken in; one that was deleted has no body. */
+interface UnindexedRow {
+  head: number
+  since: number
+  up_to: number
+  seq: number | null
+  body: string | null
+}
 /** A room without messages has one row, whose message is null. */
 type PageRow = rows.MessageRow & { head: number; reactions: Message['reactions'] | null }
 
@@ -31,7 +49,22 @@ const pageOf = (messages: string) => `
 
 /** Statements; `$1` is the room, unless there is another word. */
 export const SQL = {
-  append: 'SELECT outcome, (entry).* FROM hearth_append($1, $2)',
+  // $1 rooms, $2 the number of drafts in each, $3 drafts, $4 now
+  append: `SELECT outcome, (entry).* FROM hearth_append_all($1, $2, $3, $4, ${EMOJI_PER_MESSAGE})`,
+  unindexed: `
+    SELECT head, since, up_to, m.seq, coalesce(edit.body, m.body) AS body
+    FROM (
+      SELECT head, coalesce(seq, 0) AS since, least(head, coalesce(seq, 0) + ${STEP}) AS up_to
+      FROM rooms LEFT JOIN indexed USING (room) WHERE room = $1) AS place
+      LEFT JOIN LATERAL (
+        SELECT DISTINCT coalesce(target, seq) AS seq FROM messages
+        WHERE room = $1 AND seq > since AND seq <= up_to AND (kind = 'edit' OR kind = 'message'
+          AND (SELECT text FROM words WHERE room = $1 AND seq = messages.seq) IS NULL)
+      ) AS changed ON true
+      LEFT JOIN messages AS m ON m.room = $1 AND m.seq = changed.seq AND NOT m.deleted
+      LEFT JOIN messages AS edit ON edit.room = $1 AND edit.seq = m.newest_edit`,
+  // $2 since, $3 up to, $4 seqs, $5 their words
+  index: 'SELECT hearth_index($1, $2, $3, $4, $5) AS indexed',
   // $2 user, $3 session, $4 after, $5 now
   enter: `
     SELECT rooms.head, rooms.floor, rooms.private, rooms.owner = $2 AS owner,
@@ -87,14 +120,32 @@ export const SQL = {
 }
 
 export function createPostgresLog(
-  { epoch, query, queryFirst, close }: Omit<Postgres, 'transaction' | 'connect'>,
+  db: Omit<Postgres, 'transaction' | 'connect'>,
   clock: Clock,
 ): Log {
+  const { epoch, query, queryFirst, onFault, close } = db
   const readPage = async (text: string, limit: number, values: unknown[]) => {
     const found = await query<PageRow>(text, values)
     const messages = found.filter(({ seq }) => seq !== null)
     return rows.toPage(found[0]?.head ?? 0, messages, limit, ({ reactions }) => reactions ?? [])
   }
+
+  /** No lock is held while the words are made: who was not the first has made them for nothing. */
+  const step = async (room: string) => {
+    const found = await query<UnindexedRow>(SQL.unindexed, [room])
+    const { head, since, up_to: upTo } = found[0] ?? { head: 0, since: 0, up_to: 0 }
+    if (since === head) return { indexed: head, head }
+    const messages = found.filter(({ body }) => body !== null)
+    const [after] = await query<{ indexed: number }>(SQL.index, [
+      ...[room, since, upTo],
+      messages.map(({ seq }) => seq),
+      messages.map(({ body }) => wordsOf(body!)),
+    ])
+    return { indexed: after!.indexed, head }
+  }
+  const indexer = createIndexer({ step, clock, onFault })
+  indexer.note(db.behind)
+  db.onClose(indexer.close)
 
   return {
     epoch,
@@ -102,16 +153,26 @@ export function createPostgresLog(
     append: async (drafts) => {
       if (drafts.length === 0) return []
       const at = clock.date().toISOString()
-      const wanted = drafts.map((draft) => ({
-        ...rows.toRow(draft, 0, at),
-        moderates: draft.moderates,
-        ...('body' in draft && { words: wordsOf(draft.body) }),
-      }))
-      const values = [JSON.stringify(wanted), EMOJI_PER_MESSAGE]
+      const counts = new Map<string, number>()
+      const wanted = drafts.map((draft) => {
+        const nth = (counts.get(draft.room) ?? 0) + 1
+        counts.set(draft.room, nth)
+        return rows.toRow(draft, nth, at)
+      })
+      const sent = JSON.stringify(wanted.map((row, index) => toSent(row, drafts[index]!)))
+      const values = [[...counts.keys()], [...counts.values()], sent, at]
       const appended = await queryFirst<AppendedRow>(SQL.append, values)
+      indexer.note(counts.keys())
+      if (appended[0]?.outcome === 'all') {
+        const heads = new Map(appended.map(({ room, seq }) => [room, seq]))
+        return wanted.map((row) => {
+          row.seq += heads.get(row.room)!
+          return { entry: rows.toEntry(row), repeat: false }
+        })
+      }
       return appended.map(({ outcome, ...row }, index) => {
         if (outcome === 'repeat') return { entry: rows.toEntry(row), repeat: true }
-        if (outcome !== 'new') return rows.refuse(drafts[index]!, outcome)
+        if (outcome !== 'new' && outcome !== 'all') return rows.refuse(drafts[index]!, outcome)
         return { entry: rows.toEntry({ ...wanted[index]!, seq: row.seq }), repeat: false }
       })
     },
@@ -148,11 +209,16 @@ export function createPostgresLog(
     page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>
       readPage(SQL.page, limit, [room, before, limit + 1]),
 
-    search: (room, text, limit, before = Number.MAX_SAFE_INTEGER) => {
+    search: async (room, text, limit, before = Number.MAX_SAFE_INTEGER) => {
       const phrases = phrasesOf(text)
       const most = phrases.length > 0 ? limit + 1 : 0
-      const found = [phrases.map(toPattern), phrases.map((each) => toKeys(room, each)).join(' & ')]
-      return readPage(SQL.search, limit, [room, before, most, ...found])
+      if (most > 0) await indexer.reach(room)
+      const keys = phrases.map((each) => toKeys(room, each)).join(' & ')
+      const values = [room, before, most, phrases.map(toPattern), keys]
+      const { messages, ...page } = await readPage(SQL.search, limit, values)
+      // One may have been edited since, and its new words not taken in yet.
+      const isStill = ({ body = '' }: Message) => hasAll(wordsOf(body), phrases)
+      return { ...page, messages: messages.filter(isStill) }
     },
 
     compare: (positions) =>
@@ -176,6 +242,14 @@ export function createPostgresLog(
 
     close,
   }
+}
+
+/** As it is sent: of the usual message only what differs from one to the next. */
+function toSent(row: ReturnType<typeof rows.toRow>, { moderates }: Draft) {
+  const { room, seq, id, author_id, author_name, body, digest, kind, reply_to, mentions } = row
+  const isPlain = kind === 'message' && reply_to === null && mentions === null
+  const plain = { room, seq, id, author_id, author_name, body, digest }
+  return isPlain ? plain : { ...row, moderates }
 }
 
 /** For LIKE: words are letters and digits, which mean themselves there. */

@@ -6,7 +6,6 @@ import pg from 'pg'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { DatabaseError, LogUnavailable } from './log.ts'
-import { wordsOf } from './words.ts'
 
 const OLDEST_VERSION = 14
 /** Of one node, beside the one for appends and the one that listens. */
@@ -17,9 +16,9 @@ const MIGRATION_MS = 60_000
 const WARNING_MS = 10_000
 
 /** One step per version; a step that was released is never changed. */
-export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql', 'postgres-3.sql']
-/** Messages whose words are made in one transaction. */
-const WORDS_BATCH = 1_000
+export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql', 'postgres-3.sql', 'postgres-4.sql']
+/** Behind the last step, whenever there was one. */
+const FUNCTIONS = 'postgres-functions.sql'
 /** Nodes that start at once migrate one after the other. Any number that others do not use. */
 const MIGRATION_LOCK = 4_843_652_184
 
@@ -39,6 +38,10 @@ export type Query = <Row extends object>(
 export interface Postgres {
   /** As the log's. */
   readonly epoch: string
+  /** Rooms whose words were not all in the index when it was opened. */
+  readonly behind: readonly string[]
+  /** As the option. */
+  readonly onFault: PostgresOptions['onFault']
   /**
    * One statement, in one round trip and a transaction of its own.
    * @throws {LogUnavailable} when it is not known whether it was done
@@ -50,6 +53,8 @@ export interface Postgres {
   transaction<T>(work: (query: Query) => Promise<T>): Promise<T>
   /** A connection of its own, for LISTEN; whoever asks for it ends it. */
   connect(): Promise<pg.Client>
+  /** Has this done, and waited for, before the connections are closed. */
+  onClose(finish: () => Promise<void>): void
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -112,8 +117,11 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
   return oid === JSONB ? String : parse
 }
 
-/** Checks the server and migrates. @returns the epoch */
-async function prepare(config: pg.ClientConfig): Promise<string> {
+/** What is known of the data when it is opened. */
+type Found = Pick<Postgres, 'epoch' | 'behind'>
+
+/** Checks the server and migrates. */
+async function prepare(config: pg.ClientConfig): Promise<Found> {
   const client = await connect({ ...config, query_timeout: MIGRATION_MS })
   try {
     const { rows } = await client.query(
@@ -128,8 +136,11 @@ async function prepare(config: pg.ClientConfig): Promise<string> {
       getLogger(['hearth']).warn('Postgres has fsync=off: a crash of its machine loses messages')
     }
     const epoch = await migrate(client)
-    while (await makeWords(client)) continue
-    return epoch
+    const behind = await client.query<{ room: string }>(
+      `SELECT room FROM rooms LEFT JOIN indexed USING (room)
+       WHERE head > coalesce(indexed.seq, 0) ORDER BY room`,
+    )
+    return { epoch, behind: behind.rows.map(({ room }) => room) }
   } finally {
     await client.end()
   }
@@ -146,42 +157,13 @@ async function migrate(client: pg.Client): Promise<string> {
   }
   const { epoch, version } = (await client.query('SELECT epoch, version FROM meta')).rows[0]
   if (version > MIGRATIONS.length) throw new DatabaseError('its tables were made by a newer Hearth')
-  for (const file of MIGRATIONS.slice(version)) {
+  const steps = MIGRATIONS.slice(version)
+  for (const file of steps.length > 0 ? [...steps, FUNCTIONS] : []) {
     await client.query(readFileSync(new URL(file, import.meta.url), 'utf8'))
-    await client.query('UPDATE meta SET version = version + 1')
   }
+  await client.query('UPDATE meta SET version = $1', [MIGRATIONS.length])
   await client.query('COMMIT')
   return epoch
-}
-
-/**
- * The words of messages that came before there were any, or by a node of an earlier version.
- * @returns whether there may be more
- */
-async function makeWords(client: pg.Client): Promise<boolean> {
-  await client.query('BEGIN')
-  const { rows: locked } = await client.query(
-    `SELECT room, seq FROM words WHERE text IS NULL
-     ORDER BY room, seq LIMIT ${WORDS_BATCH} FOR UPDATE SKIP LOCKED`,
-  )
-  const places = [locked.map(({ room }) => room), locked.map(({ seq }) => seq)]
-  // Read once they are locked: who edits or deletes one of them now waits.
-  const { rows } = await client.query(
-    `SELECT coalesce(edit.body, m.body) AS body
-     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS place (room, seq, nth)
-       JOIN messages AS m USING (room, seq)
-       LEFT JOIN messages AS edit ON edit.room = m.room AND edit.seq = m.newest_edit
-     ORDER BY nth`,
-    places,
-  )
-  await client.query(
-    `UPDATE words SET text = made.text
-     FROM unnest($1::text[], $2::bigint[], $3::text[]) AS made (room, seq, text)
-     WHERE words.room = made.room AND words.seq = made.seq`,
-    [...places, rows.map(({ body }) => wordsOf(body))],
-  )
-  await client.query('COMMIT')
-  return locked.length === WORDS_BATCH
 }
 
 async function connect(config: pg.ClientConfig): Promise<pg.Client> {
@@ -192,12 +174,18 @@ async function connect(config: pg.ClientConfig): Promise<pg.Client> {
   return client
 }
 
-function usePostgres(config: pg.PoolConfig, epoch: string, options: PostgresOptions): Postgres {
+function usePostgres(config: pg.PoolConfig, found: Found, options: PostgresOptions): Postgres {
   const lane = createLane({ ...config, max: CONNECTIONS }, options)
   const ownLane = createLane({ ...config, max: 1 }, options)
-  let closing: Promise<unknown> | undefined
+  const finishers: (() => Promise<void>)[] = []
+  const end = async () => {
+    await Promise.all(finishers.map((finish) => finish()))
+    await Promise.all([lane.close(), ownLane.close()])
+  }
+  let closing: Promise<void> | undefined
   return {
-    epoch,
+    ...found,
+    onFault: options.onFault,
     query: (text, values) => lane.run((query) => query(text, values)),
     queryFirst: (text, values) => ownLane.run((query) => query(text, values)),
     transaction: (work) =>
@@ -211,7 +199,8 @@ function usePostgres(config: pg.PoolConfig, epoch: string, options: PostgresOpti
       connect(config).catch((error: unknown) => {
         throw unavailable(error)
       }),
-    close: async () => void (await (closing ??= Promise.all([lane.close(), ownLane.close()]))),
+    onClose: (finish) => void finishers.push(finish),
+    close: () => (closing ??= end()),
   }
 }
 

@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { DatabaseError } from '../../src/log/log.ts'
 import { MIGRATIONS, type PostgresOptions } from '../../src/log/postgres.ts'
 import { createPostgresLog, SQL } from '../../src/log/postgres-log.ts'
+import { TestClock } from '../helpers.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 import { ROOT } from '../process.ts'
 import { ann, bob, edit, erase, react, say, userId } from './drafts.ts'
@@ -29,7 +30,21 @@ const FILL = `
       CASE WHEN seq % 3 = 0 THEN 'reaction' ELSE 'message' END, '${userId(1)}', 'Ann', now(),
       repeat('word ', 20), 'digest'
     FROM generate_series(1, 400) AS room, generate_series(1, 250) AS seq;
-  INSERT INTO reactions SELECT room, seq, '👍', author_id, seq FROM messages WHERE seq % 5 = 0`
+  INSERT INTO reactions SELECT room, seq, '👍', author_id, seq FROM messages WHERE seq % 5 = 0;
+  INSERT INTO indexed SELECT room, 50 FROM rooms;
+  INSERT INTO words SELECT room, seq, 'word' FROM messages WHERE seq < 50 AND kind = 'message'`
+
+/** A message, one that was edited twice, and one elsewhere. */
+const OLD_DATA = `
+  INSERT INTO rooms (room, head) VALUES ('garden', 1), ('lobby', 4);
+  INSERT INTO messages (room, seq, id, kind, author_id, author_name, at, body, target, newest_edit,
+      digest)
+    SELECT room, seq, gen_random_uuid(), CASE WHEN target IS NULL THEN 'message' ELSE 'edit' END,
+      '${userId(1)}', 'Ann', now(), body, target, newest_edit, 'digest'
+    FROM (VALUES ('lobby', 1, 'never again', NULL, NULL), ('lobby', 2, 'old', NULL, 4),
+      ('lobby', 3, 'older', 2, NULL), ('lobby', 4, 'newest', 2, NULL),
+      ('garden', 1, 'newest elsewhere', NULL, NULL))
+      AS said (room, seq, body, target, newest_edit)`
 
 void test('opening Postgres', async (t) => {
   const server = await startPostgres(t)
@@ -45,58 +60,67 @@ void test('opening Postgres', async (t) => {
     assert.deepEqual(meta, [{ epoch: [...epochs][0], version: MIGRATIONS.length }])
   })
 
-  await check('the tables of an earlier version keep everything, and their epoch', async (each) => {
+  for (const version of [1, 2, 3]) {
+    await check(`the tables of version ${version} keep all, and their epoch`, async (each) => {
+      const url = await server.newDatabase()
+      await server.query(url, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
+      await server.query(url, `INSERT INTO meta VALUES ('old', ${version})`)
+      for (const file of MIGRATIONS.slice(0, version)) {
+        await server.query(url, readFileSync(`${ROOT}/src/log/${file}`, 'utf8'))
+      }
+      await server.query(url, OLD_DATA)
+      // The first is as it was made, the second as a node left it that knew of no words.
+      const old = "INSERT INTO words VALUES ('lobby', 1, 'made before'), ('lobby', 2, NULL)"
+      if (version === 3) await server.query(url, old)
+      const db = await openDatabase(each, url)
+      assert.equal(db.epoch, 'old')
+      assert.deepEqual(db.behind, version === 3 ? ['lobby'] : ['garden', 'lobby'])
+      assert.deepEqual(await db.query('SELECT room, head, owner FROM rooms ORDER BY room'), [
+        { room: 'garden', head: 1, owner: null },
+        { room: 'lobby', head: 4, owner: null },
+      ])
+      const clock = new TestClock()
+      const log = createPostgresLog(db, clock)
+      await log.append([say(ann, 'new'), erase(ann, 1), say(ann, 'newer')])
+      const { messages } = await log.search('lobby', 'ne', 100)
+      assert.deepEqual(
+        messages.map(({ body }) => body),
+        ['newest', 'new', 'newer'],
+      )
+      assert.deepEqual((await openDatabase(each, url)).behind, version === 3 ? [] : ['garden'])
+    })
+  }
+
+  await check('words that are made are not made again, but left out are made', async (each) => {
     const url = await server.newDatabase()
-    await server.query(url, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
-    await server.query(url, "INSERT INTO meta VALUES ('old', 1)")
-    const [first] = MIGRATIONS
-    await server.query(url, readFileSync(`${ROOT}/src/log/${first}`, 'utf8'))
-    await server.query(url, "INSERT INTO rooms (room, head) VALUES ('lobby', 5)")
     const db = await openDatabase(each, url)
-    assert.equal(db.epoch, 'old')
-    assert.deepEqual(await db.query('SELECT room, head, owner FROM rooms'), [
-      { room: 'lobby', head: 5, owner: null },
+    const log = createPostgresLog(db, new TestClock())
+    await server.query(url, OLD_DATA)
+    await server.query(url, "INSERT INTO words VALUES ('lobby', 1, 'made before')")
+    await log.search('lobby', 'x', 1)
+    assert.deepEqual(await server.query(url, 'SELECT room, seq, text FROM words ORDER BY seq'), [
+      { room: 'lobby', seq: '1', text: 'made before' },
+      { room: 'lobby', seq: '2', text: 'newest' },
     ])
   })
 
-  await check(
-    'what was said before there was a search is found, and by an older node',
-    async (each) => {
-      const url = await server.newDatabase()
-      const open = async () => createPostgresLog(await openDatabase(each, url), systemClock)
-      const log = await open()
-      const many = Array.from({ length: 1_100 }, (_, n) => say(ann, `word ${n + 1}`))
-      for (const part of [many.slice(0, 500), many.slice(500, 1_000), many.slice(1_000)]) {
-        await log.append(part)
-      }
-      await log.append([
-        edit(ann, 1, 'first'),
-        edit(ann, 1, 'second'),
-        erase(ann, 2),
-        react(bob, 3),
+  await check('nodes of earlier versions append beside, and are found', async (each) => {
+    const url = await server.newDatabase()
+    const log = createPostgresLog(await openDatabase(each, url), new TestClock())
+    const append = (row: object) =>
+      server.query(url, 'SELECT outcome, (entry).seq FROM hearth_append($1, 20)', [
+        JSON.stringify([row]),
       ])
-      // As the migration leaves them, and the append of a node that knows no words.
-      await server.query(url, 'UPDATE words SET text = NULL')
-      assert.deepEqual((await log.search('lobby', 'word', 1)).messages, [])
-      const again = await open()
-      const found = async (query: string) =>
-        (await again.search('lobby', query, 100)).messages.map(({ seq }) => seq)
-      assert.deepEqual(await found('second'), [1])
-      assert.deepEqual(await found('first'), [])
-      assert.deepEqual(await found('"2"'), [])
-      assert.deepEqual(await found('"word 1100"'), [1_100])
-      const old = [
-        { ...rowOf(1), room: 'den' },
-        { ...rowOf(2), kind: 'edit', target: 1, room: 'den' },
-      ]
-      await server.query(url, 'SELECT hearth_append($1, 20)', [JSON.stringify(old)])
-      const page = await (await open()).search('den', 'said', 100)
-      assert.deepEqual(
-        page.messages.map(({ body }) => body),
-        ['said 2'],
-      )
-    },
-  )
+    const found = async () =>
+      (await log.search('lobby', 'said', 100)).messages.map(({ body }) => body)
+    assert.deepEqual(await append(rowOf(1)), [{ outcome: 'new', seq: '1' }])
+    assert.deepEqual(await found(), ['said 1'])
+    await append({ ...rowOf(2), words: 'said 2' })
+    await append({ ...rowOf(3), kind: 'edit', target: 1, words: 'said 3' })
+    await append({ ...rowOf(4), kind: 'delete', target: 2 })
+    assert.deepEqual(await found(), ['said 3'])
+    assert.deepEqual((await append(rowOf(1)))[0], { outcome: 'repeat', seq: '1' })
+  })
 
   await check(
     'a rare word of a large room is found by its keys, whatever the statistics',
@@ -215,6 +239,7 @@ void test('opening Postgres', async (t) => {
     const cases: [string, string, unknown[]][] = [
       ['after', SQL.after, [room, 100, 100]],
       ['page', SQL.page, [room, 200, 51]],
+      ['unindexed', SQL.unindexed, [room]],
       ['enter', SQL.enter, [room, user!.id, 'hash-1', 100, now]],
       [
         'known',
