@@ -18,9 +18,9 @@ BEGIN
 END $$;
 
 -- Appends drafts, in their order and in the transaction of the caller. They are numbered already,
--- from 1 in each room, as if all were new and allowed. When they are, and none deletes or takes a
--- reaction back, they are stored at once: one row for each room, 'all' and where it stood before.
--- Else nothing of that is left, and they are appended one by one.
+-- from 1 in each room, as if all were new and allowed. When they are, and none is a delete, they are
+-- stored at once: one row for each room, 'all' and where it stood before. Else nothing of that is
+-- left, and they are appended one by one.
 CREATE OR REPLACE FUNCTION hearth_append_all(names text[], counts int[], drafts json,
   said_at timestamptz, emoji_per_message int)
 RETURNS TABLE (outcome text, entry messages) LANGUAGE plpgsql AS $$
@@ -49,11 +49,11 @@ BEGIN
             AND goal.kind = 'message' AND CASE draft.kind
               WHEN 'message' THEN true
               WHEN 'edit' THEN NOT goal.deleted AND goal.author_id = draft.author_id
-              WHEN 'reaction' THEN NOT goal.deleted AND draft.is_on = 1
+              WHEN 'reaction' THEN NOT goal.deleted
               ELSE false END)
-        RETURNING kind, CASE WHEN kind <> 'message' THEN messages END AS entry)
-    SELECT count(*), array_agg(entry) FILTER (WHERE kind <> 'message') INTO stored, others
-      FROM fresh;
+        RETURNING kind, seq, CASE WHEN kind <> 'message' THEN messages END AS entry)
+    SELECT count(*), array_agg(entry ORDER BY seq) FILTER (WHERE kind <> 'message')
+      INTO stored, others FROM fresh;
     IF stored < (SELECT sum(count) FROM unnest(counts) AS count) THEN
       RAISE unique_violation;
     END IF;
@@ -61,6 +61,9 @@ BEGIN
       IF other.kind = 'edit' THEN
         UPDATE messages SET newest_edit = other.seq
           WHERE room = other.room AND seq = other.target;
+      ELSIF NOT other.is_on THEN
+        DELETE FROM reactions WHERE room = other.room AND target = other.target
+          AND emoji = other.emoji AND author_id = other.author_id;
       ELSE
         INSERT INTO reactions
           VALUES (other.room, other.target, other.emoji, other.author_id, other.seq)
