@@ -16,6 +16,8 @@ export const DEFAULT_LIMITS = {
   sweepMs: 1_000,
   /** Between two flushes of a busy room: one frame of a 60 Hz screen. ms */
   flushMs: 16,
+  /** Between the starts of two commits of a busy node: as long as a room waits with what they bring. ms */
+  commitMs: 20,
   /** How long a hole may stay before it is read from the log. ms */
   repairMs: 100,
   /** After a log that did not answer, the next try: ours, and what clients are told. ms */

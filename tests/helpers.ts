@@ -96,10 +96,12 @@ export const GENEROUS = {
 } satisfies Partial<Limits>
 
 /** A config as the environment would make it, on any free port and in memory. */
-export function testConfig({ env, limits }: ServerOptions = {}): Config {
+export function testConfig({ env, limits, clock }: ServerOptions = {}): Config {
   const { config, problems } = readConfig({ PORT: '0', DATA_FILE: ':memory:', ...env })
   assert.ok(config, problems?.join('\n'))
-  return { ...config, limits: { ...config.limits, ...limits } }
+  // A clock that stands still would hold up every commit but the first.
+  const held = clock && { commitMs: 0 }
+  return { ...config, limits: { ...config.limits, ...held, ...limits } }
 }
 
 /** A server in this process, closed when the test is over. */

@@ -73,6 +73,7 @@ export class Hub {
     this.limits = options.limits
     this.#appender = createAppender({
       log: this.log,
+      clock: this.clock,
       limits: this.limits,
       onAppended: (entries) => this.#deliver(entries),
       onFault: (error) => {
@@ -230,8 +231,9 @@ export class Hub {
     this.#neighbours.sweep(now)
     for (const [id, state] of this.#users) {
       const { connections, messages, frames, reads } = state
+      if (connections.size > 0) continue
       const isForgettable = [messages, frames, reads].every((bucket) => bucket.isFull(now))
-      if (connections.size === 0 && isForgettable) this.#users.delete(id)
+      if (isForgettable) this.#users.delete(id)
     }
     this.saveReads().catch(this.options.journal.fault)
   }

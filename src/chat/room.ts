@@ -242,7 +242,7 @@ export class Room {
   flushSoon() {
     if (this.#cancelFlush) return
     const { clock, limits } = this.#options
-    const wait = this.#flushedAt + Math.max(limits.flushMs, this.#flushTook) - clock.now()
+    const wait = this.#flushedAt + Math.max(limits.flushMs, this.#flushTook * 2) - clock.now()
     if (wait <= 0) return this.flush()
     this.#cancelFlush = clock.after(wait, () => this.flush())
   }
@@ -258,8 +258,8 @@ export class Room {
     this.#flushed = this.#sequencer.head
     for (const { listener } of this.#live) listener.send(frame)
     this.#tail.trim(this.#flushed)
-    this.#flushedAt = this.usedAt = clock.now()
-    this.#flushTook = this.#flushedAt - started
+    this.#flushedAt = this.usedAt = started
+    this.#flushTook = clock.now() - started
   }
 
   /**

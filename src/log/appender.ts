@@ -2,6 +2,7 @@
 
 import { Buffer } from 'node:buffer'
 import { setImmediate } from 'node:timers'
+import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { Entry } from '../protocol.ts'
 import { LogUnavailable, type Draft, type Log, type Outcome } from './log.ts'
@@ -28,7 +29,8 @@ export interface Appender {
 
 export interface AppenderOptions {
   log: Log
-  limits: Pick<Limits, 'batchEntries' | 'batchBytes' | 'waitingAppends'>
+  clock: Clock
+  limits: Pick<Limits, 'commitMs' | 'batchEntries' | 'batchBytes' | 'waitingAppends'>
   /** Gets the new entries of a batch, ascending per room, as soon as they are on disk. */
   onAppended(entries: Entry[]): void
   /** Gets what went wrong, for the operator. */
@@ -41,9 +43,11 @@ interface Waiting {
   resolve(outcome: Outcome): void
 }
 
-export function createAppender({ log, limits, onAppended, onFault }: AppenderOptions): Appender {
+export function createAppender(options: AppenderOptions): Appender {
+  const { log, clock, limits, onAppended, onFault } = options
   const queue: Waiting[] = []
   let isRunning = false
+  let startedAt = -Infinity
   let idlers: (() => void)[] = []
 
   const takeBatch = () => {
@@ -74,8 +78,16 @@ export function createAppender({ log, limits, onAppended, onFault }: AppenderOpt
     }
   }
 
+  /** A commit costs as much as a hundred messages in it, so what comes within a moment shares one. */
+  const gather = async () => {
+    const wait = startedAt + limits.commitMs - clock.now()
+    if (wait > 0 && queue.length < limits.batchEntries) await sleep(clock, wait)
+    startedAt = clock.now()
+  }
+
   const run = async () => {
     while (queue.length > 0) {
+      await gather()
       const batch = takeBatch()
       const outcomes = await store(batch.map(({ draft }) => draft))
       // Who waits behind a batch that got no answer would only wait as long again.

@@ -1,6 +1,6 @@
 /** What makes two entries with one id the same entry. */
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Draft } from './log.ts'
 
 /** The content of any kind of draft; what its kind does not have is undefined. */
@@ -21,5 +21,5 @@ export interface AnyContent {
 export function digestOf(draft: AnyContent): string {
   const { kind, body, target, replyTo, mentions, emoji, on } = draft
   const text = JSON.stringify([kind, body, target, replyTo, mentions, emoji, on])
-  return createHash('sha256').update(text).digest('base64url')
+  return hash('sha256', text, 'base64url')
 }

@@ -7,8 +7,9 @@ import { LogUnavailable } from './log.ts'
 
 /** Times the length of a step: the index takes a tenth of the time from the talk. */
 const REST = 9
-/** The least time between two steps of one room: what is said meanwhile is one step. ms */
-const GATHER_MS = 100
+const LEAST_REST_MS = 10
+/** The least time from a step that was the last one to the next: what is said meanwhile is one. ms */
+const GATHER_MS = 1_000
 /** As long as a search may take. ms */
 const REACH_MS = 4_000
 
@@ -85,8 +86,9 @@ export function createIndexer({ step, clock, onFault }: IndexerOptions): Indexer
     let pause = DEFAULT_LIMITS.logRetryMs
     try {
       const { indexed, head } = await next(room)
+      pause = Math.max(LEAST_REST_MS, REST * (clock.now() - started))
       if (indexed < head) noted.add(room)
-      pause = Math.max(GATHER_MS / (noted.size || 1), REST * (clock.now() - started))
+      else pause = Math.max(GATHER_MS / (noted.size + 1), pause)
     } catch (error) {
       noted.add(room)
       if (!isClosed) onFault(error)

@@ -5,8 +5,8 @@ import type { Progress } from './indexer.ts'
 import { wordsOf, type Phrase } from './words.ts'
 
 /** Entries that a step takes in; it ends sooner behind so much text. UTF-16 code units */
-const STEP = 250
-const STEP_LENGTH = 32_768
+const STEP = 64
+const STEP_LENGTH = 16_384
 
 /**
  * A word stands there behind the number of its room, so that no search ever looks at what is said

@@ -137,7 +137,8 @@ export function openHub(t: TestContext, options: HubSetUp = {}) {
   const { journal, faults, lines } = testJournal()
   const hub = new Hub({
     ...{ log, bus, directory, clock, tokenEveryMessage, journal },
-    limits: { ...DEFAULT_LIMITS, ...limits },
+    // Whatever is said is stored at once, unless the test is about that.
+    limits: { ...DEFAULT_LIMITS, commitMs: 0, ...limits },
   })
   t.after(() => void hub.drain())
   const connect = (user: User, identity: Partial<Identity> = {}, socket = new FakeSocket()) => {

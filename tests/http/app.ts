@@ -18,12 +18,13 @@ export const ORIGIN = 'http://127.0.0.1:3000'
 /** An app over a log in memory, at a clock that stands still. */
 export function openApp(t: TestContext, options: ServerOptions & Partial<Services> = {}) {
   const { env, limits: changed, ...services } = options
+  const clock = new TestClock()
   const config = testConfig({
+    clock,
     ...(env && { env }),
     ...(changed && { limits: changed }),
   })
   const { limits } = config
-  const clock = new TestClock()
   const database = openDatabase(':memory:')
   const { journal, faults, lines } = testJournal()
   const log = createSqliteLog(database, clock)

@@ -7,7 +7,7 @@ import { createAppender } from '../../src/log/appender.ts'
 import { LogUnavailable, type Draft, type Outcome } from '../../src/log/log.ts'
 import type { Entry } from '../../src/protocol.ts'
 import { createRandom } from '../random.ts'
-import { turn } from '../helpers.ts'
+import { TestClock, turn } from '../helpers.ts'
 import { ann, bob, say, tell } from './drafts.ts'
 import { MemoryLog } from './model.ts'
 
@@ -35,16 +35,18 @@ function setUp(limits: Partial<Limits> = {}) {
     if (error) throw error
     return drafts.map((draft) => memory.appendNow(draft))
   }
+  const clock = new TestClock()
   const appender = createAppender({
     log: Object.assign(memory, { append }),
-    limits: { ...DEFAULT_LIMITS, ...limits },
+    clock,
+    limits: { ...DEFAULT_LIMITS, commitMs: 0, ...limits },
     onAppended: (entries) => {
       appended.push(entries)
       events.push('appended')
     },
     onFault: (error) => faults.push(error),
   })
-  return { appender, batches, appended, faults, state, events }
+  return { appender, batches, appended, faults, state, events, clock }
 }
 
 const sizes = (batches: Draft[][]) => batches.map(({ length }) => length)
@@ -83,6 +85,22 @@ test('what comes while one is in flight is the next, in the order of arrival', a
   assert.equal(state.mostInFlight, 1)
   const bodies = batches.flat().map((draft) => ('body' in draft ? draft.body : ''))
   assert.deepEqual(bodies, ['first', ...times(700, (n) => `${n}`)])
+})
+
+test('the first goes at once, what comes within a moment goes together, and enough do not wait', async () => {
+  const { appender, batches, clock } = setUp({ commitMs: 20, batchEntries: 5 })
+  await appender.append(say(ann))
+  const later = times(3, () => appender.append(say(bob)))
+  await clock.advance(19)
+  assert.deepEqual(sizes(batches), [1])
+  await clock.advance(1)
+  await Promise.all(later)
+  assert.deepEqual(sizes(batches), [1, 3])
+  await Promise.all(times(5, () => appender.append(say(bob))))
+  assert.deepEqual(sizes(batches), [1, 3, 5], 'a full batch')
+  await clock.advance(1_000)
+  await appender.append(say(ann))
+  assert.deepEqual(sizes(batches), [1, 3, 5, 1], 'and the first after a quiet time')
 })
 
 test('a batch ends before a mebibyte, but has one entry at least', async () => {

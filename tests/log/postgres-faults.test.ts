@@ -72,6 +72,7 @@ void test('Postgres, when things go wrong', async (t) => {
     const query = () => assert.fail('more than one statement')
     const appender = createAppender({
       log: createPostgresLog({ ...db, query, queryFirst }, systemClock),
+      clock: systemClock,
       limits: DEFAULT_LIMITS,
       onAppended: () => {},
       onFault: (error) => assert.fail(String(error)),
