@@ -1,9 +1,10 @@
 /** The servers that are measured, each started fresh. */
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
+import { findDeno } from '../tests/deno.js'
 import type { DIALECTS } from './dialects.ts'
 import { start, type Server } from './machine.ts'
 
@@ -16,10 +17,7 @@ export interface Kind {
   modest: number
 }
 
-const deno =
-  [process.env.DENO, join(import.meta.dirname, '../node_modules/@deno/linux-x64-glibc/deno')].find(
-    (file) => file && existsSync(file),
-  ) ?? 'deno'
+const deno = findDeno() ?? 'deno'
 
 /** No limit of a person: all members of a bench sit on one machine. */
 const OPEN_DOORS = {

@@ -512,7 +512,8 @@ export class Connection implements Listener {
 
   /** Whether bytes wait and the peer has taken none for too long. */
   #isStalled(now: number) {
-    const { queued } = this
+    // Nothing was sent since all was taken: most sockets, most of the time.
+    const queued = this.#sentBytes === this.#taken ? 0 : this.queued
     const taken = this.#sentBytes - queued
     if (queued === 0 || taken > this.#taken) {
       this.#taken = taken

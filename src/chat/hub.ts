@@ -59,6 +59,8 @@ export class Hub {
   readonly connections = new Set<Connection>()
   readonly #rooms = new Map<string, Room>()
   readonly #users = new Map<string, UserState>()
+  /** Users without a connection, who are forgotten once their buckets are full. */
+  readonly #absent = new Set<string>()
   readonly #appender: Appender
   readonly #neighbours: Neighbours
   #reads = new Map<string, ReadPosition>()
@@ -109,18 +111,23 @@ export class Hub {
       readUpTo: new Map(),
     }
     this.#users.set(id, state)
+    this.#absent.add(id)
     return state
   }
 
   add(connection: Connection) {
+    const { id } = connection.user
     this.connections.add(connection)
-    this.user(connection.user.id).connections.add(connection)
+    this.user(id).connections.add(connection)
+    this.#absent.delete(id)
   }
 
   /** Forgets a connection. Idempotent. */
   remove(connection: Connection) {
+    const { id } = connection.user
+    const others = this.#users.get(id)?.connections
     this.connections.delete(connection)
-    this.#users.get(connection.user.id)?.connections.delete(connection)
+    if (others?.delete(connection) && others.size === 0) this.#absent.add(id)
   }
 
   /** Tells the user's other connections. */
@@ -229,13 +236,15 @@ export class Hub {
     this.#sweepRooms(now)
     if (isLate) this.#neighbours.doubt()
     this.#neighbours.sweep(now)
-    for (const [id, state] of this.#users) {
-      const { connections, messages, frames, reads } = state
-      if (connections.size > 0) continue
-      const isForgettable = [messages, frames, reads].every((bucket) => bucket.isFull(now))
-      if (isForgettable) this.#users.delete(id)
-    }
+    for (const id of this.#absent) this.#forget(id, now)
     this.saveReads().catch(this.options.journal.fault)
+  }
+
+  #forget(id: string, now: number) {
+    const { messages, frames, reads } = this.user(id)
+    if (![messages, frames, reads].every((bucket) => bucket.isFull(now))) return
+    this.#users.delete(id)
+    this.#absent.delete(id)
   }
 
   #sweepRooms(now: number) {
