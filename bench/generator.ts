@@ -18,6 +18,8 @@ const DIGITS = 12
 const READ_MS = 20
 /** Members that come in at once. */
 const AT_ONCE = 32
+/** Messages that those miss who are cut off. */
+const MISSED = 50
 /** No delivery for so long: it is quiet. ms */
 const QUIET_MS = 300
 
@@ -131,12 +133,12 @@ const HANDLERS = {
   },
 
   return: async () => {
-    const [talker, ...others] = members
+    const [talker, ...others] = members as [Member, ...Member[]]
+    const say = () => talker.wire.send(dialect.say(talker, 'while you were away'))
     for (const { wire } of others) wire.cut()
-    const talking = setInterval(() => {
-      talker!.wire.send(dialect.say(talker!, 'while you were away'))
-    }, 10)
+    for (let n = 0; n < MISSED; n += 1) say()
     await sleep(500)
+    const talking = setInterval(say, 100)
     const took = await enterAll(1)
     clearInterval(talking)
     return { took }

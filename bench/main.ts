@@ -64,7 +64,8 @@ function chartOf({ title, columns, rows }: Table): string {
 
 function spread(values: readonly number[]) {
   const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted[Math.floor(sorted.length / 2)]!
+  const half = sorted.length / 2
+  const middle = (sorted[Math.ceil(half) - 1]! + sorted[Math.floor(half)]!) / 2
   return { least: sorted[0]!, middle, most: sorted.at(-1)! }
 }
 

@@ -32,6 +32,7 @@ const OPEN_DOORS = {
   SESSION_RATE: '1000000',
   MAX_CONNECTIONS: '100000',
   MAX_CONNECTIONS_PER_IP: '100000',
+  MAX_CONNECTIONS_PER_USER: '10000',
 }
 
 function hearth(name: string, [program, ...args]: [string, ...string[]], modest: number): Kind {
