@@ -32,7 +32,6 @@ export type Order =
   /** Asks for pages of history at random places, and comes back to random places, one by one. */
   | { do: 'read'; times: number }
   | { do: 'rest'; time: number }
-  | { do: 'leave' }
 
 /** ms */
 export interface Percentiles {
@@ -162,13 +161,6 @@ const HANDLERS = {
 
   rest: async ({ time }: Order & { do: 'rest' }) => {
     await sleep(time)
-    return {}
-  },
-
-  leave: async () => {
-    for (const { wire } of members) wire.cut()
-    members = []
-    await sleep(200)
     return {}
   },
 }

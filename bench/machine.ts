@@ -29,16 +29,12 @@ export interface Server {
   stop(): Promise<void>
 }
 
-/**
- * Starts a server whose first line of output ends with its port.
- * @param core  null: any
- */
+/** Starts a server whose first line of output ends with its port. */
 export async function start(
   command: readonly string[],
   env: Record<string, string> = {},
-  core: string | null = SERVER_CORE,
 ): Promise<Server> {
-  const [program, ...args] = pinned(command, core)
+  const [program, ...args] = pinned(command, SERVER_CORE)
   const began = performance.now()
   const child = spawn(program!, args, {
     cwd: ROOT,
@@ -94,8 +90,8 @@ export function machine() {
   return `${cpus().length} cores ${cpu?.model.trim()}, ${kernel}, Node ${process.versions.node}`
 }
 
-function pinned(command: readonly string[], core: string | null) {
-  return canPin && core !== null ? ['taskset', '-c', core, ...command] : [...command]
+function pinned(command: readonly string[], core: string) {
+  return canPin ? ['taskset', '-c', core, ...command] : [...command]
 }
 
 function firstLine(child: ChildProcess): Promise<string> {
