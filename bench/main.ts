@@ -80,9 +80,13 @@ function readable(value: number) {
   return String(Number(value.toPrecision(3)))
 }
 
-/** What Hearth is compared with is no dependency of Hearth. */
+/**
+ * What Hearth is compared with is no dependency of Hearth. Without a lockfile, as that of
+ * uWebSockets.js lacks the packages of other systems on some registries.
+ */
 function installPeers() {
   const folder = join(ROOT, 'bench', 'peers')
   if (existsSync(join(folder, 'node_modules'))) return
-  execFileSync('npm', ['ci', '--ignore-scripts', '--prefix', folder], { stdio: 'inherit' })
+  const flags = ['--no-package-lock', '--ignore-scripts', '--prefix', folder]
+  execFileSync('npm', ['install', ...flags], { stdio: 'inherit' })
 }
