@@ -69,8 +69,9 @@ test('strikes count within their window', () => {
 })
 
 test('the numbers of the design', () => {
-  const { heartbeatMs, silenceMs, flushMs, repairMs, ticketMs, linkMs } = DEFAULT_LIMITS
-  assert.deepEqual([heartbeatMs, silenceMs, flushMs, repairMs], [25_000, 35_000, 16, 100])
+  const { heartbeatMs, silenceMs, flushMs, commitMs, repairMs, ticketMs, linkMs } = DEFAULT_LIMITS
+  assert.deepEqual([heartbeatMs, silenceMs, repairMs], [25_000, 35_000, 100])
+  assert.deepEqual([flushMs, commitMs], [16, 20])
   assert.deepEqual([ticketMs, linkMs], [30_000, 600_000])
   const { pauseAt, waitingToClose, shedBytes, slowBytes, catchUpBytes } = DEFAULT_LIMITS
   assert.deepEqual([pauseAt, waitingToClose], [256, 1_024])
