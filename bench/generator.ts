@@ -31,7 +31,6 @@ export type Order =
   | { do: 'return' }
   /** Asks for pages of history at random places, and comes back to random places, one by one. */
   | { do: 'read'; times: number }
-  | { do: 'rest'; time: number }
 
 /** ms */
 export interface Percentiles {
@@ -157,11 +156,6 @@ const HANDLERS = {
       members[0] = await dialect.enter(crowd, 0)
     })
     return { pages, returns }
-  },
-
-  rest: async ({ time }: Order & { do: 'rest' }) => {
-    await sleep(time)
-    return {}
   },
 }
 

@@ -151,22 +151,20 @@ export const SCENARIOS: Record<string, Scenario> = {
     kinds: [KINDS.bare, KINDS.hearth, KINDS['hearth-deno'], KINDS.deno],
     measure: async (run) => {
       const table = tableOf('Idle', ['KiB/connection', '15,000: % of a core'])
-      await each(run, async (kind) => {
-        const server = await kind.start({}, run.flags)
-        const load = startLoad()
-        const count = 15_000
-        const before = server.memory()
-        await enter(load, kind, server, count, 100)
-        await load.order({ do: 'rest', time: 5000 })
-        const each = (server.memory() - before) / count / 1024
-        const cpu = server.cpu()
-        await load.order({ do: 'rest', time: 50_000 })
-        const share = ((server.cpu() - cpu) / 50) * 100
-        note(table, kind.name, { 'KiB/connection': each, '15,000: % of a core': share })
-        run.say(`${kind.name}: ${each.toFixed(1)} KiB, ${share.toFixed(1)} %`)
-        await load.stop()
-        await server.stop()
-      })
+      await each(run, (kind) =>
+        withServer(kind, run, async (server, load) => {
+          const count = 15_000
+          const before = server.memory()
+          await enter(load, kind, server, count, 100)
+          await sleep(5000)
+          const each = (server.memory() - before) / count / 1024
+          const cpu = server.cpu()
+          await sleep(50_000)
+          const share = ((server.cpu() - cpu) / 50) * 100
+          note(table, kind.name, { 'KiB/connection': each, '15,000: % of a core': share })
+          run.say(`${kind.name}: ${each.toFixed(1)} KiB, ${share.toFixed(1)} %`)
+        }),
+      )
       return [table]
     },
   },
@@ -179,20 +177,18 @@ export const SCENARIOS: Record<string, Scenario> = {
         's until the last has all',
         'ms of the server each',
       ])
-      await each(run, async (kind) => {
-        const server = await kind.start({}, run.flags)
-        const load = startLoad()
-        await enter(load, kind, server, 2000, 1)
-        const cpu = server.cpu()
-        const { took } = await load.order<{ took: number }>({ do: 'return' })
-        note(table, kind.name, {
-          's until the last has all': took / 1000,
-          'ms of the server each': ((server.cpu() - cpu) / 2000) * 1000,
-        })
-        run.say(`${kind.name}: ${(took / 1000).toFixed(2)} s`)
-        await load.stop()
-        await server.stop()
-      })
+      await each(run, (kind) =>
+        withServer(kind, run, async (server, load) => {
+          await enter(load, kind, server, 2000, 1)
+          const cpu = server.cpu()
+          const { took } = await load.order<{ took: number }>({ do: 'return' })
+          note(table, kind.name, {
+            's until the last has all': took / 1000,
+            'ms of the server each': ((server.cpu() - cpu) / 2000) * 1000,
+          })
+          run.say(`${kind.name}: ${(took / 1000).toFixed(2)} s`)
+        }),
+      )
       return [table]
     },
   },
@@ -222,9 +218,7 @@ export const SCENARIOS: Record<string, Scenario> = {
       for (const messages of [1000, 10_000_000]) {
         run.say(`making ${messages.toLocaleString('en')} messages`)
         const file = makeLog(messages)
-        await each(run, async (kind) => {
-          const server = await kind.start({ DATA_FILE: file.path }, run.flags)
-          const load = startLoad()
+        const read = async (kind: Kind, server: Server, load: Load) => {
           await enter(load, kind, server, 1, 1)
           const seen = await load.order<Record<'pages' | 'returns', Percentiles>>({
             do: 'read',
@@ -237,9 +231,12 @@ export const SCENARIOS: Record<string, Scenario> = {
             'return p50 ms': seen.returns.p50,
             'return p99 ms': seen.returns.p99,
           })
-          await load.stop()
-          await server.stop()
-        })
+        }
+        await each(run, (kind) =>
+          withServer(kind, run, (server, load) => read(kind, server, load), {
+            DATA_FILE: file.path,
+          }),
+        )
         file.remove()
       }
       return [table]
@@ -340,18 +337,30 @@ interface Seen extends Talked {
 type Talk = (rate: number, time?: number) => Promise<Seen>
 
 /** Runs `use` with a fresh server and members who are in. */
-async function once(
+function once(
   kind: Kind,
   run: Run,
   members: number,
   rooms: number,
   use: (talk: Talk, server: Server) => Promise<Seen>,
 ): Promise<Seen> {
-  const server = await kind.start({}, run.flags)
+  return withServer(kind, run, async (server, load) => {
+    await enter(load, kind, server, members, rooms)
+    return use((rate, time) => talk(load, server, rate, time), server)
+  })
+}
+
+/** Runs `use` with a fresh server and a load that is not in yet. */
+async function withServer<T>(
+  kind: Kind,
+  run: Run,
+  use: (server: Server, load: Load) => Promise<T>,
+  env: Record<string, string> = {},
+): Promise<T> {
+  const server = await kind.start(env, run.flags)
   const load = startLoad()
   try {
-    await enter(load, kind, server, members, rooms)
-    return await use((rate, time) => talk(load, server, rate, time), server)
+    return await use(server, load)
   } finally {
     await load.stop()
     await server.stop()

@@ -17,6 +17,7 @@ export interface Kind {
   modest: number
 }
 
+const node = process.execPath
 const deno = findDeno() ?? 'deno'
 
 /** No limit of a person: all members of a bench sit on one machine. */
@@ -42,7 +43,7 @@ function hearth(name: string, [program, ...args]: [string, ...string[]], modest:
     modest,
     start: async (env = {}, flags = []) => {
       const folder = mkdtempSync(join(tmpdir(), 'hearth-bench-'))
-      const server = await start([program, ...flags, ...args], {
+      const server = await start([program, ...(program === node ? flags : []), ...args], {
         ...OPEN_DOORS,
         DATA_FILE: join(folder, 'hearth.db'),
         ...env,
@@ -60,7 +61,6 @@ function peer(name: string, dialect: Kind['dialect'], command: string[], modest:
   return { name, dialect, modest, start: (env) => start(command, env) }
 }
 
-const node = process.execPath
 const DENO_FLAGS = ['--allow-net', '--allow-env', '--allow-read', '--allow-write']
 
 export const KINDS = {

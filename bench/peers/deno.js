@@ -1,5 +1,7 @@
 // Deno's own sockets: each message checked and sent to each client.
 
+import { parse } from './parse.mjs'
+
 const sockets = new Set()
 
 const server = Deno.serve({ port: 0, hostname: '127.0.0.1', onListen: () => {} }, (request) => {
@@ -17,12 +19,3 @@ const server = Deno.serve({ port: 0, hostname: '127.0.0.1', onListen: () => {} }
   return response
 })
 console.log(server.addr.port)
-
-function parse(data) {
-  try {
-    const { user, text } = JSON.parse(data)
-    return typeof user === 'string' && typeof text === 'string' ? { user, text } : null
-  } catch {
-    return null
-  }
-}

@@ -1,6 +1,7 @@
 // The lesson's server: `ws`, each message checked and sent to each client.
 
 import { WebSocket, WebSocketServer } from 'ws'
+import { parse } from './parse.mjs'
 
 const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
 
@@ -16,12 +17,3 @@ server.on('connection', (socket) => {
   })
 })
 server.on('listening', () => console.log(server.address().port))
-
-function parse(data) {
-  try {
-    const { user, text } = JSON.parse(data)
-    return typeof user === 'string' && typeof text === 'string' ? { user, text } : null
-  } catch {
-    return null
-  }
-}

@@ -78,7 +78,7 @@ export function createAppender(options: AppenderOptions): Appender {
     }
   }
 
-  /** A commit costs as much as a hundred messages in it, so what comes within a moment shares one. */
+  /** A commit costs as much as some tens of messages in it: what comes within a moment shares one. */
   const gather = async () => {
     const wait = startedAt + limits.commitMs - clock.now()
     if (wait > 0 && queue.length < limits.batchEntries) await sleep(clock, wait)
