@@ -6,6 +6,8 @@ import { methodNotAllowed } from 'hono/method-not-allowed'
 import { secureHeaders } from 'hono/secure-headers'
 import { ownOrigin, signedIn } from './http/auth.ts'
 import { loadAssets, refuseMethod } from './http/assets.ts'
+import { messageRoutes } from './http/messages.ts'
+import { createPlaces } from './http/places.ts'
 import { problem, refusalsTo } from './http/problem.ts'
 import { roomRoutes } from './http/rooms.ts'
 import { isSecure, isUpgrade, type HearthEnv, type Services } from './http/services.ts'
@@ -23,11 +25,12 @@ const NO_CONTENT_POLICY =
 export function createApp(services: Services): Hono<HearthEnv> {
   const secure = isSecure(services)
   const assets = loadAssets(secure)
+  const places = createPlaces(services)
   const app = new Hono<HearthEnv>()
 
   app.use(refusalsTo(services))
   app.use(protectiveHeaders(secure))
-  app.all('/ws', webSocketRoute(services))
+  app.all('/ws', webSocketRoute(services, places))
   app.use(async (c, next) => {
     return isUpgrade(c) ? refuseUpgrade(c, 'not_found') : next()
   })
@@ -41,6 +44,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   // Nothing else reads a body; and Deno warns of a middleware that wraps a request without one.
   app.use('/api/*', (c, next) => (c.req.method === 'POST' ? limitBody(c, next) : next()))
   app.route('/api', sessionRoutes(services))
+  app.route('/api', messageRoutes(services, places))
   app.route('/api', roomRoutes(services))
   app.route('/api', userRoutes(services))
   app.all('/api/*', signedIn(services), (c) => problem(c, 'not_found'))

@@ -345,6 +345,32 @@ export const NewInvitation = v.object({
 export const Invitation = v.object({ invite: Token, expiresAt: v.optional(Time) })
 /** A number in the query of an address. */
 const Digits = v.pipe(v.string(), v.digits('a whole number'), v.transform(Number))
+const PageLimit = v.pipe(
+  Digits,
+  v.minValue(1, 'at least 1'),
+  v.maxValue(PAGE_LENGTH, `at most ${PAGE_LENGTH}`),
+)
+/** Query of `GET /api/rooms/:room/messages`: what follows `after`, else a page below `before`. */
+export const RoomMessages = v.pipe(
+  v.object({
+    after: v.optional(v.pipe(Digits, Seq)),
+    before: v.optional(v.pipe(Digits, Seq)),
+    limit: v.optional(PageLimit),
+  }),
+  v.check(({ after, before }) => after === undefined || before === undefined, 'after or before'),
+)
+/** Query of `GET /api/rooms/:room/events`. */
+export const RoomEvents = v.object({
+  after: v.optional(v.pipe(Digits, Seq)),
+  epoch: v.optional(v.pipe(v.string(), v.maxLength(64))),
+})
+/** Body of `POST /api/rooms/:room/messages`; without an `id` it cannot be sent again safely. */
+export const NewMessage = v.object({
+  id: v.optional(Id),
+  body: Body,
+  replyTo: v.optional(Target),
+  mentions: v.optional(Mentions),
+})
 /** Query of `GET /api/rooms/:room/search`. */
 export const Search = v.object({
   q: v.pipe(
@@ -352,9 +378,7 @@ export const Search = v.object({
     v.check((text) => text !== '' && fits(text, QUERY_LENGTH), `1 to ${QUERY_LENGTH} characters`),
   ),
   before: v.optional(v.pipe(Digits, Seq)),
-  limit: v.optional(
-    v.pipe(Digits, v.minValue(1, 'at least 1'), v.maxValue(PAGE_LENGTH, `at most ${PAGE_LENGTH}`)),
-  ),
+  limit: v.optional(PageLimit),
 })
 /** Its answer: a page of a room's messages. */
 export const LogPage = v.object({
@@ -363,6 +387,13 @@ export const LogPage = v.object({
   head: Seq,
   messages: v.array(Message),
   more: v.boolean(),
+  floor: v.optional(Seq),
+})
+/** What follows a position: entries as they were appended. `floor`: the highest `seq` dropped. */
+export const LogEntries = v.object({
+  ...LogPage.entries,
+  messages: v.array(Entry),
+  floor: Seq,
 })
 /** An error over HTTP, `application/problem+json` (RFC 9457). */
 export const Problem = v.object({

@@ -7,7 +7,6 @@ import { Buffer } from 'node:buffer'
 import * as protocol from '../../static/protocol.js'
 import type { Role } from '../auth/accounts.ts'
 import { isSameSecret } from '../auth/secrets.ts'
-import { sleep } from '../clock.ts'
 import { Strikes, TokenBucket } from '../limits.ts'
 import { LogUnavailable, type Content } from '../log/log.ts'
 import {
@@ -23,9 +22,10 @@ import {
   type User,
 } from '../protocol.ts'
 import type { Frame, Socket } from '../runtime/runtime.ts'
-import type { Hub, UserState } from './hub.ts'
+import type { Hub, Subscriber, UserState } from './hub.ts'
+import { Outflow } from './outflow.ts'
 import { encodeFrame, type Room } from './room.ts'
-import type { Listener, Seat } from './seat.ts'
+import type { Seat } from './seat.ts'
 import { Work } from './work.ts'
 
 const { CLOSE } = protocol
@@ -79,8 +79,9 @@ export interface ConnectionOptions {
   onGone(): void
 }
 
-export class Connection implements Listener {
+export class Connection implements Subscriber {
   isClosed = false
+  readonly isPresent = true
   readonly #hub: Hub
   readonly #socket: Socket
   readonly #state: UserState
@@ -98,10 +99,7 @@ export class Connection implements Listener {
 
   #seenAt: number
   #pingAt: number
-  #sentBytes = 0
-  /** Bytes taken by the peer's system at the last progress, and when that was. */
-  #taken = 0
-  #takenAt: number
+  readonly #outflow: Outflow
   /** Frames that came after the close. */
   #ignored = 0
   readonly #answers: TokenBucket
@@ -116,7 +114,8 @@ export class Connection implements Listener {
     const { limits, clock } = this.#hub
     const now = clock.now()
     this.#state = this.#hub.user(this.user.id)
-    this.#seenAt = this.#takenAt = now
+    this.#seenAt = now
+    this.#outflow = new Outflow(now)
     this.#pingAt = this.#nextPing(now)
     this.#answers = new TokenBucket(limits.refusalRate, limits.refusalRate, now)
     this.#refusals = new Strikes(limits.refusalsToClose, limits.refusalWindowMs)
@@ -311,8 +310,7 @@ export class Connection implements Listener {
       appended.then((outcome) => {
         if (outcome.code) return this.#refuse(frame, outcome.code, outcome.message)
         const { entry, repeat } = outcome
-        // It may be news here, when the first answer to it was lost or another node stored it.
-        if (repeat) place.room.observe(entry.seq)
+        if (repeat) this.#hub.observe(entry.room, entry.seq)
         // At its place in the order it comes with the flush, to whoever is live.
         const isComing = !repeat && !place.seat.isGone && place.room.isLive(place.seat)
         if (isComing) this.#owe(place, entry)
@@ -447,7 +445,7 @@ export class Connection implements Listener {
   send(frame: Frame) {
     if (this.isClosed) return
     if (this.queued > this.#hub.limits.slowBytes) return this.close(CLOSE.SLOW)
-    this.#sentBytes += frame.size
+    this.#outflow.add(frame.size)
     try {
       this.#socket.send(frame)
     } catch (error) {
@@ -460,9 +458,8 @@ export class Connection implements Listener {
     if (this.queued <= this.#hub.limits.shedBytes) this.send(frame)
   }
 
-  async mayRead() {
-    const { clock } = this.#hub
-    for (let wait; (wait = this.#state.reads.take(clock.now())) > 0;) await sleep(clock, wait)
+  mayRead() {
+    return this.#hub.mayRead(this.user.id)
   }
 
   #welcome() {
@@ -492,9 +489,13 @@ export class Connection implements Listener {
     const { expiresAt } = this.#identity
     if (expiresAt && expiresAt <= clock.date()) return this.close(CLOSE.SIGNED_OUT)
     // Who was held up itself heard nobody meanwhile: every silence begins anew.
-    if (isLate) this.#seenAt = this.#takenAt = now
+    if (isLate) {
+      this.#seenAt = now
+      this.#outflow.forgive(now)
+    }
     if (now - this.#seenAt > limits.silenceMs) return this.close(CLOSE.SILENT)
-    if (this.#isStalled(now)) return this.close(CLOSE.SLOW)
+    const stalledMs = this.#outflow.stalledFor(now, () => this.queued)
+    if (stalledMs > limits.stallMs) return this.close(CLOSE.SLOW)
     if (now < this.#pingAt) return
     this.#pingAt = this.#nextPing(now)
     this.tell({ type: 'ping', heads: Object.fromEntries(this.#liveHeads()) })
@@ -508,18 +509,6 @@ export class Connection implements Listener {
     for (const [name, { room, seat }] of this.#seats) {
       if (room.isLive(seat)) yield [name, room.head]
     }
-  }
-
-  /** Whether bytes wait and the peer has taken none for too long. */
-  #isStalled(now: number) {
-    // Nothing was sent since all was taken: most sockets, most of the time.
-    const queued = this.#sentBytes === this.#taken ? 0 : this.queued
-    const taken = this.#sentBytes - queued
-    if (queued === 0 || taken > this.#taken) {
-      this.#taken = taken
-      this.#takenAt = now
-    }
-    return now - this.#takenAt > this.#hub.limits.stallMs
   }
 
   /**

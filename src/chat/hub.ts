@@ -10,9 +10,9 @@ import { TokenBucket, type Limits } from '../limits.ts'
 import { createAppender, type Appender } from '../log/appender.ts'
 import type { Draft, Log, Outcome, ReadPosition } from '../log/log.ts'
 import type { Entry, ServerEvent } from '../protocol.ts'
-import type { Connection } from './connection.ts'
 import { Neighbours } from './neighbours.ts'
 import { Room } from './room.ts'
+import type { Listener } from './seat.ts'
 
 /** At shutdown sockets are still read: until none brings a frame in so many turns of 1 ms. */
 const QUIET_TURNS = 10
@@ -25,9 +25,25 @@ const DRAIN_PAUSE_MS = 250
 const RETURN_MS = 5
 const RETURN_MOST_MS = 10_000
 
+/** Whoever is connected here: a socket, or an event stream. */
+export interface Subscriber extends Listener {
+  /** Hash of the session it came with. */
+  readonly session: string
+  /** Sends an event to this one alone; left out where it is not for it. */
+  tell(event: ServerEvent): void
+  /** The user may not be in the room any more. @param before  spares a seat taken after this time */
+  expel(room: string, before?: number): void
+  /** Called once a second: what is due, and whether it is over. */
+  sweep(now: number, isLate: boolean): void
+  /** Resolves when all that was received so far is answered, but for appends. */
+  idle(): Promise<void>
+  /** Says goodbye, and frees the place at once. @param retryAfterMs  how long to stay away */
+  close(code: number, retryAfterMs?: number): void
+}
+
 /** What this node knows of a user while one is connected, or has tokens to get back. */
 export interface UserState {
-  readonly connections: Set<Connection>
+  readonly connections: Set<Subscriber>
   readonly messages: TokenBucket
   readonly frames: TokenBucket
   readonly reads: TokenBucket
@@ -56,7 +72,7 @@ export class Hub {
   isDraining = false
   /** Frames that came since then. */
   lateFrames = 0
-  readonly connections = new Set<Connection>()
+  readonly connections = new Set<Subscriber>()
   readonly #rooms = new Map<string, Room>()
   readonly #users = new Map<string, UserState>()
   /** Users without a connection, who are forgotten once their buckets are full. */
@@ -115,7 +131,7 @@ export class Hub {
     return state
   }
 
-  add(connection: Connection) {
+  add(connection: Subscriber) {
     const { id } = connection.user
     this.connections.add(connection)
     this.user(id).connections.add(connection)
@@ -123,7 +139,7 @@ export class Hub {
   }
 
   /** Forgets a connection. Idempotent. */
-  remove(connection: Connection) {
+  remove(connection: Subscriber) {
     const { id } = connection.user
     const others = this.#users.get(id)?.connections
     this.connections.delete(connection)
@@ -131,7 +147,7 @@ export class Hub {
   }
 
   /** Tells the user's other connections. */
-  tellOthers(connection: Connection, event: ServerEvent) {
+  tellOthers(connection: Subscriber, event: ServerEvent) {
     for (const other of this.user(connection.user.id).connections) {
       if (other !== connection) other.tell(event)
     }
@@ -173,6 +189,17 @@ export class Hub {
 
   append(draft: Draft): Promise<Outcome> {
     return this.#appender.append(draft)
+  }
+
+  /** An entry that was stored before may be news here: its answer was lost, or another node's. */
+  observe(room: string, seq: number) {
+    this.#rooms.get(room)?.observe(seq)
+  }
+
+  /** Resolves when the user may read another page of the log. */
+  async mayRead(user: string) {
+    const { reads } = this.user(user)
+    for (let wait; (wait = reads.take(this.clock.now())) > 0;) await sleep(this.clock, wait)
   }
 
   /** New entries of this node: to its own rooms first, then to the other nodes. */

@@ -176,7 +176,7 @@ export class Room {
     this.flush()
     const seat = new Seat(listener, page?.head ?? after ?? 0)
     this.#seats.add(seat)
-    this.#presence.enter(listener.user)
+    if (listener.isPresent) this.#presence.enter(listener.user)
     if (before) this.leave(before)
     this.#greet(seat, page, reset)
     void this.#catchUp(seat)
@@ -190,7 +190,8 @@ export class Room {
     seat.isGone = true
     this.#seats.delete(seat)
     this.#live.delete(seat)
-    this.#presence.exit(seat.listener.user, this.#options.clock.now())
+    const { isPresent, user } = seat.listener
+    if (isPresent) this.#presence.exit(user, this.#options.clock.now())
   }
 
   close() {

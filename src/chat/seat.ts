@@ -7,6 +7,8 @@ import type { User } from '../protocol.ts'
 export interface Listener {
   readonly user: User
   readonly isClosed: boolean
+  /** Whether it counts as the user being here. */
+  readonly isPresent: boolean
   /** Bytes handed over and not yet taken. */
   readonly queued: number
   /** Puts a frame behind those before it; may end the listener when it is too slow. */

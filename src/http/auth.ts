@@ -32,8 +32,14 @@ export function signedIn(services: Services) {
 
 /** @returns null for a stranger */
 export async function findSession(c: Context, services: Services): Promise<Session | null> {
+  const hash = credentialOf(c, services)
+  return hash === null ? null : services.accounts.session(hash)
+}
+
+/** The hash of what a request shows, whether there is such a session or not; null: nothing. */
+export function credentialOf(c: Context, services: Services): string | null {
   const token = bearerToken(c) ?? readCookie(c, services)
-  return token ? services.accounts.session(hashSecret(token)) : null
+  return token ? hashSecret(token) : null
 }
 
 /** What a guest needs besides a name. */

@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import * as v from 'valibot'
-import { explain, STATUS } from '../../static/protocol.js'
+import { explain, isTooLong, STATUS } from '../../static/protocol.js'
 import type { ErrorCode } from '../protocol.ts'
 import { addressOf, isUpgrade, type HearthEnv, type Services } from './services.ts'
 
@@ -62,7 +62,8 @@ export async function readBody<S extends v.GenericSchema>(
   const text = await c.req.text()
   const parsed = v.safeParse(schema, parseJson(text))
   if (parsed.success) return { body: parsed.output }
-  return { refusal: problem(c, 'invalid', { detail: explain(parsed.issues) }) }
+  const code = isTooLong(parsed.issues) ? 'too_long' : 'invalid'
+  return { refusal: problem(c, code, { detail: explain(parsed.issues) }) }
 }
 
 function parseJson(text: string): unknown {

@@ -1,6 +1,7 @@
 /** `/api/rooms`: those one is a member of, searching one, and making, inviting, removing. */
 
-import { Hono } from 'hono'
+import { Hono, type Context, type Next } from 'hono'
+import { every } from 'hono/combine'
 import * as v from 'valibot'
 import { explain, Id, Invitation, NewInvitation } from '../../static/protocol.js'
 import { NewRoom, Room, Search } from '../../static/protocol.js'
@@ -36,9 +37,7 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
     )
   })
 
-  routes.use('/rooms/:room/*', onlySignedIn, async (c, next) => {
-    return v.is(Room, c.req.param('room')) ? next() : problem(c, 'invalid', { detail: 'room' })
-  })
+  routes.use('/rooms/:room/*', inRoom(services))
 
   routes.get('/rooms/:room/search', async (c) => {
     const parsed = v.safeParse(Search, c.req.query())
@@ -89,4 +88,11 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   })
 
   return routes
+}
+
+/** Lets the signed-in through to what may be a room. */
+export function inRoom(services: Services) {
+  return every(signedIn(services), async (c: Context, next: Next) => {
+    return v.is(Room, c.req.param('room')) ? next() : problem(c, 'invalid', { detail: 'room' })
+  })
 }

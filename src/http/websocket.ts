@@ -6,23 +6,15 @@ import { CLOSE, PROTOCOL } from '../../static/protocol.js'
 import { Connection, type Identity } from '../chat/connection.ts'
 import type { ErrorCode } from '../protocol.ts'
 import { isOwnOrigin } from './auth.ts'
+import { later, OVERLOAD_RETRY_MS, type Place, type Places, type Refusal } from './places.ts'
 import { problem, type ProblemOptions } from './problem.ts'
 import { addressOf, isUpgrade, type HearthEnv, type Services } from './services.ts'
 
 const TICKET = /^ticket\.([\w-]{16,128})$/
 /** 16 bytes in base64 (RFC 6455, 4.1). */
 const KEY = /^[A-Za-z0-9+/]{22}==$/
-/** The key under which all sockets count. */
-const NODE = 'node'
 /** One segment: no dots that lead to `/ws` from elsewhere. */
 const SHORT_TARGET = /^(https?:\/\/[^/?#]+)?\/[^/?#]+([?#]|$)/
-/**
- * For each place of an address, sockets that we closed and whose peers have not gone: Deno cannot
- * end them. A network that broke under all places at once must not lock its people out.
- */
-const LINGERING_PER_PLACE = 4
-const OVERLOAD_RETRY_MS = 5_000
-const LIMIT_RETRY_MS = 10_000
 
 /** Answers a handshake that is refused; its connection ends with it. */
 export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptions = {}) {
@@ -30,18 +22,9 @@ export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptio
   return problem(c, code, options)
 }
 
-/** The arguments of `refuseUpgrade`. */
-type Refusal = [code: ErrorCode, options?: ProblemOptions]
-
-function later(code: ErrorCode, detail: string, retryAfterMs: number): Refusal {
-  return [code, { detail, retryAfterMs }]
-}
-
-export function webSocketRoute(services: Services): Handler<HearthEnv> {
+export function webSocketRoute(services: Services, places: Places): Handler<HearthEnv> {
   const { config, hub, accounts, tickets, clock, journal } = services
   const { limits } = config
-  const places = createPlaces()
-  const lingering = createPlaces()
 
   /** The user and session that a ticket stands for. */
   const redeem = async (ticket: string, address: string): Promise<Identity | null> => {
@@ -66,24 +49,19 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
       return ['forbidden', { detail: 'this origin is not allowed' }]
     }
-    if (hub.isDraining) return later('unavailable', 'the server restarts', OVERLOAD_RETRY_MS)
-    const most = limits.connectionsPerIp
-    const isStaying = lingering.count(address) >= most * LINGERING_PER_PLACE
-    if (places.count(address) >= most || isStaying) {
-      return later('too_many', 'too many sockets of this address', LIMIT_RETRY_MS)
-    }
-    if (places.count(NODE) < limits.connections) return null
-    return later('unavailable', 'too many sockets', OVERLOAD_RETRY_MS)
+    return places.obstacle(address)
   }
 
-  /** Whose ticket it is, or why it does not count. */
-  const identify = async (ticket: string, address: string): Promise<Identity | Refusal> => {
+  /** Whose ticket it is, now with a place of its own; or why it does not count. */
+  const identify = async (
+    ticket: string,
+    address: string,
+    place: Place,
+  ): Promise<Identity | Refusal> => {
     try {
       const identity = await redeem(ticket, address)
       if (!identity) return ['unauthorized', { detail: 'this ticket is not good' }]
-      const isOneTooMany = places.count(identity.user.id) >= limits.connectionsPerUser
-      if (!isOneTooMany) return identity
-      return later('too_many', 'too many sockets of this user', LIMIT_RETRY_MS)
+      return place.assign(identity.user.id) ?? identity
     } catch (error) {
       journal.fault(error)
       return later('unavailable', 'the ticket cannot be looked up', limits.logRetryMs)
@@ -95,18 +73,14 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
     const ticket = offeredTicket(c)
     const refusal = obstacle(c, address, ticket)
     if (refusal) return refuseUpgrade(c, ...refusal)
-    const leaves = [places.take(NODE), places.take(address)]
-    const leave = () => {
-      for (const giveBack of leaves) giveBack()
-    }
-    const identity = await identify(ticket!, address)
+    const place = places.take(address)
+    const identity = await identify(ticket!, address, place)
     if (Array.isArray(identity)) {
-      leave()
+      place.leave()
       return refuseUpgrade(c, ...identity)
     }
-    leaves.push(places.take(identity.user.id))
-    // The peer may be gone before its socket opens; then nobody else gives the places back.
-    const cancel = clock.after(limits.handshakeMs, leave)
+    // The peer may be gone before its socket opens; then nobody else gives the place back.
+    const cancel = clock.after(limits.handshakeMs, place.leave)
     let connection: Connection | undefined
     let end = () => {}
     return runtime.upgradeWebSocket(c, PROTOCOL, {
@@ -119,8 +93,8 @@ export function webSocketRoute(services: Services): Handler<HearthEnv> {
           address,
           redeem: (fresh) => redeem(fresh, address),
           onGone: () => {
-            leave()
-            end = lingering.take(address)
+            place.leave()
+            end = place.linger()
           },
         })
         if (hub.isDraining) connection.close(CLOSE.RESTART, OVERLOAD_RETRY_MS)
@@ -165,22 +139,4 @@ function offeredTicket(c: Context): string | undefined {
 /** The names in a header that is a list. */
 function listed(c: Context, header: string): string[] {
   return (c.req.header(header) ?? '').split(',').map((name) => name.trim())
-}
-
-/** How many sockets there are for each key: an address, a user, the node. */
-function createPlaces() {
-  const counts = new Map<string, number>()
-  const count = (key: string) => counts.get(key) ?? 0
-  /** @returns what gives the place back; idempotent */
-  const take = (key: string) => {
-    let isTaken = true
-    counts.set(key, count(key) + 1)
-    return () => {
-      if (!isTaken) return
-      isTaken = false
-      if (count(key) > 1) counts.set(key, count(key) - 1)
-      else counts.delete(key)
-    }
-  }
-  return { count, take }
 }

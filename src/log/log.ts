@@ -27,6 +27,19 @@ export interface Log {
    */
   enter(room: string, user: string, session: string, after?: number): Promise<Entrance>
 
+  /**
+   * As `enter`, and makes nobody a member.
+   * @param claims  whether a room that nobody used yet is a public one from now on: for who stays,
+   *   or writes, as it must not become somebody's private room behind their back
+   */
+  visit(
+    room: string,
+    user: string,
+    session: string,
+    after?: number,
+    claims?: boolean,
+  ): Promise<Entrance>
+
   /** Ends the membership. Does nothing when there is none. */
   leave(room: string, user: string): Promise<void>
 

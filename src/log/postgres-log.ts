@@ -21,6 +21,16 @@ const STEP = 200
  */
 type AppendedRow = rows.Row & { outcome: 'all' | 'new' | 'repeat' | rows.Refusal }
 /** A message whose words are to be taken in; one that was deleted has no body. */
+interface EntranceRow {
+  head: number | null
+  floor: number | null
+  private: boolean | null
+  owner: boolean | null
+  is_member: boolean
+  last_id: string | null
+  signed_in: boolean
+}
+
 interface UnindexedRow {
   head: number
   since: number
@@ -147,6 +157,17 @@ export function createPostgresLog(
   indexer.note(db.behind)
   db.onClose(indexer.close)
 
+  /** What a user finds at the door of a room; whether it is a member, and the room there. */
+  const look = async (room: string, user: string, session: string, after: number | undefined) => {
+    const values = [room, user, session, after ?? null, clock.date()]
+    const [found] = await query<EntranceRow>(SQL.enter, values)
+    const { head, floor, last_id: lastId, signed_in: signedIn, is_member: isMember } = found!
+    const [owner, isPrivate] = [found!.owner === true, found!.private === true]
+    const place = { head: head ?? 0, floor: floor ?? 0, lastId, private: isPrivate, owner }
+    const entrance = { signedIn, allowed: isMember || owner || !isPrivate, ...place }
+    return { entrance, isMember, isKnown: head !== null }
+  }
+
   return {
     epoch,
 
@@ -178,27 +199,20 @@ export function createPostgresLog(
     },
 
     enter: async (room, user, session, after) => {
-      const values = [room, user, session, after ?? null, clock.date()]
-      const [found] = await query<{
-        head: number | null
-        floor: number | null
-        private: boolean | null
-        owner: boolean | null
-        is_member: boolean
-        last_id: string | null
-        signed_in: boolean
-      }>(SQL.enter, values)
-      const { head, floor, last_id: lastId, signed_in: signedIn, is_member: isMember } = found!
-      const owner = found!.owner === true
-      let isPrivate = found!.private === true
-      if (signedIn && !isMember && (owner || !isPrivate)) {
-        if (head === null) await query(SQL.addRoom, [room])
-        const [added] = await query<{ private: boolean }>(SQL.addMember, [room, user])
-        isPrivate = added?.private === true
-      }
-      const allowed = isMember || owner || !isPrivate
-      const place = { head: head ?? 0, floor: floor ?? 0, lastId }
-      return { signedIn, allowed, ...place, private: isPrivate, owner }
+      const { entrance, isMember, isKnown } = await look(room, user, session, after)
+      if (!entrance.signedIn || isMember || !entrance.allowed) return entrance
+      if (!isKnown) await query(SQL.addRoom, [room])
+      const [added] = await query<{ private: boolean }>(SQL.addMember, [room, user])
+      const isPrivate = added?.private === true
+      return { ...entrance, private: isPrivate, allowed: entrance.owner || !isPrivate }
+    },
+
+    visit: async (room, user, session, after, claims = false) => {
+      const { entrance, isKnown } = await look(room, user, session, after)
+      if (!claims || isKnown || !entrance.signedIn) return entrance
+      await query(SQL.addRoom, [room])
+      // Somebody may have made it private meanwhile.
+      return (await look(room, user, session, after)).entrance
     },
 
     leave: async (room, user) => void (await query(SQL.leave, [room, user])),

@@ -107,6 +107,23 @@ export function createSqliteLog(
 
   const headOf = (room: string) => (sql.room.get(room) as { head: number } | undefined)?.head ?? 0
 
+  /** What a user finds at the door of a room; whether it is a member, and the room there. */
+  const look = (room: string, user: string, session: string, after: number | undefined) => {
+    const now = clock.date().getTime()
+    const found = sql.enter.get(room, after ?? null, session, user, now) as EntranceRow
+    const [owner, isMember] = [found.owner === 1, found.member !== null]
+    const entrance = {
+      signedIn: found.signed_in === 1,
+      allowed: !found.private || owner || isMember,
+      head: found.head ?? 0,
+      floor: found.floor ?? 0,
+      lastId: found.last_id,
+      private: found.private === 1,
+      owner,
+    }
+    return { entrance, isMember, isKnown: found.head !== null }
+  }
+
   /** Why a draft cannot be stored; null when it can. */
   const refusal = (draft: Draft): rows.Refusal | null => {
     if (draft.kind === 'message') {
@@ -210,34 +227,20 @@ export function createSqliteLog(
     },
 
     enter: async (room, user, session, after) => {
-      const now = clock.date().getTime()
-      const found = sql.enter.get(room, after ?? null, session, user, now) as {
-        head: number | null
-        floor: number | null
-        private: number | null
-        owner: number | null
-        member: string | null
-        last_id: string | null
-        signed_in: number
-      }
-      const signedIn = found.signed_in === 1
-      const owner = found.owner === 1
-      const allowed = !found.private || owner || found.member !== null
-      if (signedIn && allowed && found.member === null) {
+      const { entrance, isMember } = look(room, user, session, after)
+      if (entrance.signedIn && entrance.allowed && !isMember) {
         transaction(db, () => {
           sql.addRoom.run(room)
           sql.addMember.run(room, user)
         })
       }
-      return {
-        signedIn,
-        allowed,
-        head: found.head ?? 0,
-        floor: found.floor ?? 0,
-        lastId: found.last_id,
-        private: found.private === 1,
-        owner,
-      }
+      return entrance
+    },
+
+    visit: async (room, user, session, after, claims = false) => {
+      const { entrance, isKnown } = look(room, user, session, after)
+      if (claims && entrance.signedIn && !isKnown) sql.addRoom.run(room)
+      return entrance
     },
 
     leave: async (room, user) => void sql.removeMember.run(room, user),
@@ -307,6 +310,16 @@ export function createSqliteLog(
       close()
     },
   }
+}
+
+interface EntranceRow {
+  head: number | null
+  floor: number | null
+  private: number | null
+  owner: number | null
+  member: string | null
+  last_id: string | null
+  signed_in: number
 }
 
 interface OwnRoomRow {

@@ -53,6 +53,7 @@ export const runtime: Runtime = {
 
   requestLine: (c) => ({ method: c.req.method, target: c.req.url }),
   remoteAddress: (c) => bindings(c)?.remoteAddr.hostname ?? '',
+  keepOpen: () => null,
 
   socket: (context) => {
     const ws = (context as WSContext<WebSocket>).raw!

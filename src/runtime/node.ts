@@ -43,9 +43,16 @@ export const runtime: Runtime = {
       ...serverOf(options),
       websocket: { server: createWebSocketServer(options) },
     }) as Server
+    /** Whose request is being answered. */
+    const waiting = new Set<TcpSocket>()
     // Who asked for an upgrade may speak another language from here on: nothing more is answered.
     server.prependListener('request', (incoming, outgoing) => {
       if (incoming.headers.upgrade) outgoing.shouldKeepAlive = false
+      waiting.add(incoming.socket)
+      outgoing.once('close', () => {
+        waiting.delete(incoming.socket)
+        if (!server.listening) incoming.socket.destroySoon()
+      })
       // Some of these the adapter answers itself.
       if (!isPlain(incoming)) options.onBadRequest(incoming.socket.remoteAddress ?? '')
     })
@@ -56,7 +63,7 @@ export const runtime: Runtime = {
       })
       server.listen(options.port, options.hostname, () => {
         const { port } = server.address() as AddressInfo
-        resolve({ port, close: () => closeServer(server, sockets) })
+        resolve({ port, close: () => closeServer(server, sockets, waiting, options.closeTimeout) })
       })
     })
   },
@@ -75,6 +82,15 @@ export const runtime: Runtime = {
     return { method, target }
   },
   remoteAddress: (c) => bindings(c).incoming?.socket.remoteAddress ?? '',
+  keepOpen: (c) => {
+    const { incoming, outgoing } = bindings(c)
+    // Else the server's own limit for silence would end it.
+    incoming?.socket.setTimeout(0)
+    // A body that fails would be written of on the console, and into the answer.
+    return () => {
+      if (!outgoing?.writableFinished) incoming?.socket.destroy()
+    }
+  },
 
   socket: (context) => {
     const ws = (context as WSContext<WebSocket>).raw!
@@ -238,11 +254,24 @@ function trackSockets(server: Server, { closeTimeout, headersTimeout, tls }: Ser
   return sockets
 }
 
-function closeServer(server: Server, sockets: Map<string, TcpSocket>) {
+/** Whoever waits for an answer gets it, if it comes soon. */
+function closeServer(
+  server: Server,
+  sockets: Map<string, TcpSocket>,
+  waiting: ReadonlySet<TcpSocket>,
+  closeTimeout: number,
+) {
   return new Promise<void>((resolve) => {
     if (!server.listening) return resolve()
-    server.close(() => resolve())
+    const end = () => {
+      for (const socket of sockets.values()) socket.destroySoon()
+    }
+    const timer = setTimeout(end, closeTimeout)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
     server.closeIdleConnections()
-    for (const socket of sockets.values()) socket.destroySoon()
+    for (const socket of sockets.values()) if (!waiting.has(socket)) socket.destroySoon()
   })
 }

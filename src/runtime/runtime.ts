@@ -15,6 +15,11 @@ export interface Runtime {
   requestLine(c: Context): { method: string; target: string }
   /** Address of the peer of the TCP connection; empty when it is gone already. */
   remoteAddress(c: Context): string
+  /**
+   * The answer to this request may be silent for long, and then go on.
+   * @returns what cuts its connection; null where only a body that fails does
+   */
+  keepOpen(c: Context): (() => void) | null
   /** The parts of a socket that Hono's `WSContext` leaves out. */
   socket(ws: WSContext): Socket
   /** Text made ready for any number of `Socket.send`. */

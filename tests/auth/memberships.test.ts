@@ -57,6 +57,23 @@ const CHECKS: { title: string; check(opened: Opened & { people: string[] }): Pro
     },
   },
   {
+    title: 'who only visits is no member; a room that was claimed stays public',
+    check: async ({ here, there, log, people: [ann, bob] }) => {
+      const nothing = { head: 0, floor: 0, lastId: null, private: false, owner: false }
+      const visit = (room: string, user: string, claims = false) =>
+        log.visit(room, user, user, 0, claims)
+      assert.deepEqual(await visit('den', ann!), { signedIn: true, allowed: true, ...nothing })
+      assert.equal((await log.visit('hall', ann!, bob!, 0, true)).signedIn, false)
+      // A look leaves nothing behind, nor does a stranger: both names are still anybody's.
+      assert.equal(await here.create('den', bob!), true)
+      assert.equal(await here.create('hall', bob!), true)
+      assert.equal((await visit('den', ann!, true)).allowed, false)
+      assert.equal((await visit('yard', ann!, true)).allowed, true)
+      assert.equal(await there.create('yard', bob!), false)
+      assert.deepEqual(await log.rooms(ann!), [])
+    },
+  },
+  {
     title: 'an invitation lets in whoever shows it, into its room and no other',
     check: async ({ here, there, log, people: [ann, bob, eve] }) => {
       await here.create('den', ann!)

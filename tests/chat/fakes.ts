@@ -34,6 +34,7 @@ export function only<T extends ServerEvent['type']>(events: readonly ServerEvent
 export class FakeListener implements Listener {
   readonly user: User
   isClosed = false
+  isPresent = true
   queued = 0
   readonly frames: Frame[] = []
   readonly dropped: Frame[] = []

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { test, type TestContext } from 'node:test'
-import type { Connection } from '../../src/chat/connection.ts'
+import type { Subscriber } from '../../src/chat/hub.ts'
 import type { Hub } from '../../src/chat/hub.ts'
 import {
   connect,
@@ -77,7 +77,7 @@ async function gorge({ socket }: RawSocket, ann: Client, isEnough: () => boolean
  * Gorges until more than `least` bytes wait, and go on waiting: the system takes some late.
  * @returns how many
  */
-async function stuff(raw: RawSocket, ann: Client, rip: Connection, least: number) {
+async function stuff(raw: RawSocket, ann: Client, rip: Subscriber, least: number) {
   while (rip.queued <= least) {
     await gorge(raw, ann, () => rip.queued > least)
     for (let before = NaN; rip.queued !== before;) {

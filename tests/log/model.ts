@@ -138,6 +138,10 @@ export class MemoryLog implements Log {
     })
   }
 
+  visit(...[room, user, session, after]: Parameters<Log['visit']>) {
+    return this.enter(room, user, session, after)
+  }
+
   after(room: string, after: number, limit: number) {
     return this.#read(() => this.entries(room).slice(after, after + limit))
   }

@@ -1,0 +1,239 @@
+/** One event stream: a room's log as server-sent events (HTML Living Standard, 9.2), one way only. */
+
+import { Buffer } from 'node:buffer'
+import { CLOSE } from '../../static/protocol.js'
+import type { Session } from '../auth/accounts.ts'
+import type { Entrance } from '../log/log.ts'
+import type { FrameOf, ServerEvent } from '../protocol.ts'
+import type { Frame } from '../runtime/runtime.ts'
+import type { Hub, Subscriber } from './hub.ts'
+import { Outflow } from './outflow.ts'
+import type { Room } from './room.ts'
+import type { Seat } from './seat.ts'
+
+/** Where the text of a stream goes. */
+export interface Sink {
+  /** Bytes handed over and not yet taken. */
+  readonly queued: number
+  write(bytes: Uint8Array<ArrayBuffer>): void
+  /** What was written still goes out. */
+  end(): void
+  /** Nothing more goes out. Does nothing when all has. */
+  cut(): void
+}
+
+export interface EventStreamOptions {
+  hub: Hub
+  sink: Sink
+  session: Session
+  /** The client's, for the journal. */
+  address: string
+  /** Called once, when the stream's place is free again; with the code when we ended it. */
+  onGone(code?: number): void
+}
+
+/** A reader whose connection breaks comes back after this, unless it is told another time. ms */
+const RETRY_MS = 3_000
+/** Never sooner: an `EventSource` keeps to the last time it was told, at every later break, too. */
+const LEAST_RETRY_MS = 1_000
+
+/** An event as it stands in a stream. */
+interface Block {
+  readonly event: ServerEvent
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+export class EventStream implements Subscriber {
+  isClosed = false
+  /** Who only reads is not shown to the others. */
+  readonly isPresent = false
+  readonly #options: EventStreamOptions
+  readonly #outflow: Outflow
+  #place: { room: Room; seat: Seat; isPrivate: boolean; since: number } | null = null
+  /** The reader starts afresh, and the page that follows is what it starts with. */
+  #isReset = false
+  #writtenAt: number
+
+  constructor(options: EventStreamOptions) {
+    this.#options = options
+    const { hub } = options
+    const now = (this.#writtenAt = hub.clock.now())
+    this.#outflow = new Outflow(now)
+    hub.add(this)
+    hub.options.journal.event('stream opened', this.#who)
+    this.#write(Buffer.from(`: hearth\nretry: ${RETRY_MS}\n\n`))
+  }
+
+  get user() {
+    return this.#options.session.user
+  }
+
+  get session() {
+    return this.#options.session.hash
+  }
+
+  get #who() {
+    return { user: this.user.id, address: this.#options.address }
+  }
+
+  get queued() {
+    return this.#options.sink.queued
+  }
+
+  /**
+   * Follows a room. What goes wrong with it ends the stream.
+   * @param entrance  what was found at the room's door just now
+   */
+  async follow(request: FrameOf<'join'>, entrance: Entrance) {
+    const { hub } = this.#options
+    const room = hub.room(request.room)
+    // Asked again once the room hears of what comes after, and only then is it known where it is.
+    const enter = async () => {
+      const found = await this.#visit(request)
+      if (found.signedIn && found.allowed) return found
+      this.#shut(found, request.room)
+      return null
+    }
+    try {
+      const seat = await room.join(this, request, enter)
+      if (!seat) return
+      const since = hub.clock.now()
+      this.#place = { room, seat, isPrivate: entrance.private, since }
+      if (this.isClosed) this.#unseat()
+    } catch (error) {
+      hub.options.journal.fault(error)
+      this.close(CLOSE.RESTART, hub.limits.logRetryMs)
+    }
+  }
+
+  #visit({ room, after }: FrameOf<'join'>) {
+    return this.#options.hub.log.visit(room, this.user.id, this.session, after, true)
+  }
+
+  #shut({ signedIn }: Entrance, room: string) {
+    if (!signedIn) return this.close(CLOSE.SIGNED_OUT)
+    this.#remove(room)
+  }
+
+  /** Of a private room, which one may not read any more. @param before  as a connection's */
+  expel(room: string, before = Infinity) {
+    const place = this.#place
+    if (place?.room.name !== room || !place.isPrivate || place.since > before) return
+    this.#remove(room)
+  }
+
+  #remove(room: string) {
+    this.#write(toBlock({ type: 'removed', room }).bytes)
+    this.gone()
+    this.#end()
+  }
+
+  /* ------------------------------------------------------------------ out */
+
+  send(frame: Frame) {
+    for (const { event, bytes } of toBlocks(frame)) {
+      if (event.type === 'joined') this.#isReset = event.reset
+      if (event.type !== 'history' || this.#isReset) this.#write(bytes)
+      // Who starts live has a place to come back to before the first message.
+      else this.#write(Buffer.from(`: live\nid: ${event.head}\n\n`))
+    }
+  }
+
+  /** Typing and presence are for people. */
+  sendDroppable() {}
+
+  /** Nothing but the room's log is told here. */
+  tell() {}
+
+  #write(bytes: Uint8Array<ArrayBuffer>) {
+    if (this.isClosed) return
+    const { hub, sink } = this.#options
+    if (this.queued > hub.limits.slowBytes) return this.close(CLOSE.SLOW)
+    this.#outflow.add(bytes.length)
+    this.#writtenAt = hub.clock.now()
+    sink.write(bytes)
+  }
+
+  mayRead() {
+    return this.#options.hub.mayRead(this.user.id)
+  }
+
+  /* ------------------------------------------------------------------ time and the end */
+
+  sweep(now: number, isLate: boolean) {
+    const { hub, session } = this.#options
+    const { heartbeatMs, stallMs } = hub.limits
+    if (session.expiresAt && session.expiresAt <= hub.clock.date()) {
+      return this.close(CLOSE.SIGNED_OUT)
+    }
+    if (isLate) this.#outflow.forgive(now)
+    if (this.#outflow.stalledFor(now, () => this.queued) > stallMs) return this.close(CLOSE.SLOW)
+    if (now - this.#writtenAt >= heartbeatMs) this.#write(Buffer.from(': still here\n\n'))
+  }
+
+  /** Nothing was received, so nothing waits for an answer. */
+  async idle() {}
+
+  /** Ends the stream with a goodbye, which a slow reader would not get. */
+  close(code: number, retryAfterMs = 0) {
+    if (this.isClosed) return
+    const { sink } = this.#options
+    this.gone(code)
+    if (code === CLOSE.SLOW) return sink.cut()
+    const retry = `retry: ${Math.max(retryAfterMs, LEAST_RETRY_MS)}\n`
+    sink.write(Buffer.from(retry))
+    sink.write(toBlock({ type: 'bye', code, retryAfterMs }).bytes)
+    this.#end()
+  }
+
+  /** Who does not take the last words in time is cut off. */
+  #end() {
+    const { hub, sink } = this.#options
+    sink.end()
+    if (!hub.isDraining) hub.clock.after(hub.limits.closeMs, () => sink.cut())
+  }
+
+  /** The reader has gone, or is sent away with a code. Idempotent. */
+  gone(code?: number) {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.#unseat()
+    const { hub, onGone } = this.#options
+    hub.remove(this)
+    hub.options.journal.event('stream closed', { code, ...this.#who })
+    onGone(code)
+  }
+
+  #unseat() {
+    this.#place?.room.leave(this.#place.seat)
+    this.#place = null
+  }
+}
+
+/** The blocks of a frame, made once for all streams that get it. */
+const blocks = new WeakMap<Frame, readonly Block[]>()
+
+function toBlocks(frame: Frame): readonly Block[] {
+  const known = blocks.get(frame)
+  if (known) return known
+  const { data, size } = frame
+  const text = typeof data === 'string' ? data : Buffer.from(data.subarray(-size)).toString()
+  // Our own encoding of events that were checked when it was made.
+  const made = (JSON.parse(text) as ServerEvent[]).map(toBlock)
+  blocks.set(frame, made)
+  return made
+}
+
+/** JSON has no line breaks, so an event is one line of data. */
+function toBlock(event: ServerEvent): Block {
+  const id = idOf(event)
+  const position = id === undefined ? '' : `id: ${id}\n`
+  const text = `${position}event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
+  return { event, bytes: Buffer.from(text) }
+}
+
+/** Where a reader who got this goes on. */
+function idOf(event: ServerEvent) {
+  if (event.type === 'message') return event.seq
+  return event.type === 'history' ? event.head : undefined
+}

@@ -1,0 +1,187 @@
+/** The log of a room over HTTP: read, written, and followed as server-sent events. */
+
+import { Hono, type Context } from 'hono'
+import * as v from 'valibot'
+import { runtime } from '#runtime'
+import { CLOSE, explain, NewMessage, RoomEvents, RoomMessages } from '../../static/protocol.js'
+import { fitPage } from '../chat/page.ts'
+import { EventStream, type Sink } from '../chat/stream.ts'
+import { encode, fitStep } from '../chat/tail.ts'
+import type { Entrance, Outcome } from '../log/log.ts'
+import type { FrameOf } from '../protocol.ts'
+import { credentialOf } from './auth.ts'
+import type { Places } from './places.ts'
+import { problem, readBody } from './problem.ts'
+import { inRoom } from './rooms.ts'
+import { addressOf, type HearthEnv, type Services } from './services.ts'
+
+const PRIVATE = { detail: 'this room is private' }
+/** Sessions that ended under a stream, whose readers are told not to come back; the newest. */
+const MOST_ENDED = 1_000
+
+type RoomContext = Context<HearthEnv, '/rooms/:room/*'>
+type Reply<T> = Promise<T | Response>
+
+export function messageRoutes(services: Services, places: Places): Hono<HearthEnv> {
+  const { clock, config, hub } = services
+  const { limits } = config
+  const ended = createNewest(MOST_ENDED)
+  const routes = new Hono<HearthEnv>()
+
+  // To a browser that comes back on its own this says that it need not: a 401 would be an error.
+  routes.use('/rooms/:room/events', async (c, next) => {
+    return ended.has(credentialOf(c, services)) ? c.body(null, 204) : next()
+  })
+  for (const name of ['messages', 'events']) routes.use(`/rooms/:room/${name}`, inRoom(services))
+
+  /** What the user finds at the room's door; or the answer to who may not come in. */
+  const visit = async (c: RoomContext, after?: number, claims?: boolean): Reply<Entrance> => {
+    const { user, hash } = c.var.session
+    const entrance = await hub.log.visit(c.req.param('room'), user.id, hash, after, claims)
+    if (!entrance.signedIn) return problem(c, 'unauthorized', { detail: 'sign in first' })
+    return entrance.allowed ? entrance : problem(c, 'forbidden', PRIVATE)
+  }
+
+  const refuse = (
+    c: RoomContext,
+    { code, message: detail }: Extract<Outcome, { code: string }>,
+  ) => {
+    const isLater = code === 'unavailable'
+    const retry = isLater ? { retryAfterMs: limits.logRetryMs } : {}
+    return problem(c, code === 'invalid_frame' ? 'invalid' : code, { detail, ...retry })
+  }
+
+  const tooOften = (c: RoomContext, of: 'reads' | 'messages') => {
+    const retryAfterMs = hub.user(c.var.session.user.id)[of].take(clock.now())
+    return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : null
+  }
+
+  routes.get('/rooms/:room/messages', async (c) => {
+    const query = v.safeParse(RoomMessages, c.req.query())
+    if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
+    const { after, before, limit = limits.pageEntries } = query.output
+    const entrance = tooOften(c, 'reads') ?? (await visit(c))
+    if (entrance instanceof Response) return entrance
+    const room = c.req.param('room')
+    const { epoch } = hub.log
+    const common = { room, epoch, floor: entrance.floor }
+    if (after === undefined) {
+      const page = await hub.log.page(room, limit, before)
+      return c.json({ ...common, ...fitPage(page, limits.stepBytes) })
+    }
+    const entries = (await hub.log.after(room, after, limit)).map(encode)
+    const { texts, last } = fitStep(entries, Infinity, limits.stepBytes) ?? {
+      texts: [],
+      last: after,
+    }
+    const messages = texts.map((text) => JSON.parse(text) as unknown)
+    // What came since the door was looked at may be among them.
+    const head = Math.max(entrance.head, messages.length > 0 ? last : 0)
+    return c.json({ ...common, head, messages, more: last < head })
+  })
+
+  routes.post('/rooms/:room/messages', async (c) => {
+    const { body, refusal } = await readBody(c, NewMessage)
+    if (refusal) return refusal
+    const entrance = tooOften(c, 'messages') ?? (await visit(c, undefined, true))
+    if (entrance instanceof Response) return entrance
+    const { user, role } = c.var.session
+    const room = c.req.param('room')
+    const outcome = await hub.append({
+      ...{ kind: 'message', id: crypto.randomUUID(), ...body },
+      ...{ room, author: user, moderates: role === 'admin' || entrance.owner },
+    })
+    if (outcome.code) return refuse(c, outcome)
+    const { entry, repeat } = outcome
+    if (repeat) hub.observe(room, entry.seq)
+    return repeat ? c.json({ ...entry, repeat }) : c.json(entry, 201)
+  })
+
+  routes.get('/rooms/:room/events', async (c) => {
+    const headers = { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' }
+    const request = readPosition(c)
+    if (request instanceof Response) return request
+    const entrance = tooOften(c, 'reads') ?? (await visit(c, request.after, true))
+    if (entrance instanceof Response) return entrance
+    if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+    const address = addressOf(c, config)
+    const { session } = c.var
+    const obstacle = places.obstacle(address)
+    if (obstacle) return problem(c, ...obstacle)
+    const place = places.take(address)
+    const refusal = place.assign(session.user.id)
+    if (refusal) {
+      place.leave()
+      return problem(c, ...refusal)
+    }
+    const { sink, body } = createSink(runtime.keepOpen(c), () => stream.gone())
+    const onGone = (code?: number) => {
+      place.leave()
+      if (code === CLOSE.SIGNED_OUT || code === CLOSE.BANNED) ended.add(session.hash)
+    }
+    const stream = new EventStream({ hub, sink, session, address, onGone })
+    void stream.follow(request, entrance)
+    return c.body(body, 200, headers)
+  })
+
+  return routes
+}
+
+/** Where a stream starts: behind what its reader has, else with what is said from now on. */
+function readPosition(c: RoomContext): FrameOf<'join'> | Response {
+  const lastId = c.req.header('last-event-id')
+  const query = { ...c.req.query(), ...(lastId && { after: lastId }) }
+  const parsed = v.safeParse(RoomEvents, query)
+  if (!parsed.success) return problem(c, 'invalid', { detail: explain(parsed.issues) })
+  const { after, epoch } = parsed.output
+  const join = { type: 'join', room: c.req.param('room') } as const
+  return after === undefined ? { ...join, limit: 0 } : { ...join, after, ...(epoch && { epoch }) }
+}
+
+/**
+ * A body that is written from outside.
+ * @param cut  cuts the connection; null: the body fails instead
+ * @param onCancel  hears that its reader has gone
+ */
+function createSink(cut: (() => void) | null, onCancel: () => void) {
+  let controller: ReadableStreamDefaultController | undefined
+  let isOpen = true
+  const start = (started: ReadableStreamDefaultController) => void (controller = started)
+  const cancel = () => {
+    isOpen = false
+    onCancel()
+  }
+  const size = ({ byteLength }: Uint8Array) => byteLength
+  const body = new ReadableStream<Uint8Array>({ start, cancel }, { highWaterMark: 0, size })
+  const sink: Sink = {
+    get queued() {
+      return -(controller?.desiredSize ?? 0)
+    },
+    write: (bytes) => {
+      if (isOpen) controller?.enqueue(bytes)
+    },
+    end: () => {
+      if (isOpen) controller?.close()
+      isOpen = false
+    },
+    cut: () => {
+      isOpen = false
+      if (cut) cut()
+      else controller?.error(new Error('the reader is too slow'))
+    },
+  }
+  return { sink, body }
+}
+
+/** A set of the newest `most` keys. */
+function createNewest(most: number) {
+  const keys = new Set<string | null>()
+  return {
+    has: (key: string | null) => keys.has(key),
+    add: (key: string) => {
+      keys.add(key)
+      const [oldest] = keys
+      if (keys.size > most) keys.delete(oldest!)
+    },
+  }
+}

@@ -1,0 +1,91 @@
+/** Who may hold a connection open, a socket or an event stream: so many for each address and user. */
+
+import type { ErrorCode } from '../protocol.ts'
+import type { ProblemOptions } from './problem.ts'
+import type { Services } from './services.ts'
+
+/** The key under which all connections count. */
+const NODE = 'node'
+/**
+ * For each place of an address, sockets that we closed and whose peers have not gone: Deno cannot
+ * end them. A network that broke under all places at once must not lock its people out.
+ */
+const LINGERING_PER_PLACE = 4
+export const OVERLOAD_RETRY_MS = 5_000
+const LIMIT_RETRY_MS = 10_000
+
+/** The arguments of `problem`, behind its context. */
+export type Refusal = [code: ErrorCode, options?: ProblemOptions]
+
+export interface Places {
+  /** Why nobody may come from this address now; null when one may. */
+  obstacle(address: string): Refusal | null
+  /** Takes a place of the node and of the address. */
+  take(address: string): Place
+}
+
+export interface Place {
+  /** Takes one of the user's places as well. @returns why there is none; null when it is taken */
+  assign(user: string): Refusal | null
+  /** Gives all of it back. Idempotent. */
+  leave(): void
+  /** Counts for the address until it is called back: a closed socket whose peer is still there. */
+  linger(): () => void
+}
+
+export function createPlaces({ config, hub }: Pick<Services, 'config' | 'hub'>): Places {
+  const { limits } = config
+  const places = createCounts()
+  const lingering = createCounts()
+  return {
+    obstacle: (address) => {
+      if (hub.isDraining) return later('unavailable', 'the server restarts', OVERLOAD_RETRY_MS)
+      const most = limits.connectionsPerIp
+      const isStaying = lingering.count(address) >= most * LINGERING_PER_PLACE
+      if (places.count(address) >= most || isStaying) {
+        return later('too_many', 'too many connections of this address', LIMIT_RETRY_MS)
+      }
+      if (places.count(NODE) < limits.connections) return null
+      return later('unavailable', 'too many connections', OVERLOAD_RETRY_MS)
+    },
+    take: (address) => {
+      const leaves = [places.take(NODE), places.take(address)]
+      return {
+        assign: (user) => {
+          if (places.count(user) >= limits.connectionsPerUser) {
+            return later('too_many', 'too many connections of this user', LIMIT_RETRY_MS)
+          }
+          leaves.push(places.take(user))
+          return null
+        },
+        leave: () => {
+          for (const giveBack of leaves) giveBack()
+        },
+        linger: () => lingering.take(address),
+      }
+    },
+  }
+}
+
+/** Answers what comes too early; try again then. */
+export function later(code: ErrorCode, detail: string, retryAfterMs: number): Refusal {
+  return [code, { detail, retryAfterMs }]
+}
+
+/** How many there are for each key: an address, a user, the node. */
+function createCounts() {
+  const counts = new Map<string, number>()
+  const count = (key: string) => counts.get(key) ?? 0
+  /** @returns what gives the place back; idempotent */
+  const take = (key: string) => {
+    let isTaken = true
+    counts.set(key, count(key) + 1)
+    return () => {
+      if (!isTaken) return
+      isTaken = false
+      if (count(key) > 1) counts.set(key, count(key) - 1)
+      else counts.delete(key)
+    }
+  }
+  return { count, take }
+}
