@@ -4,7 +4,14 @@ import js from '@eslint/js'
 import { defineConfig, globalIgnores } from 'eslint/config'
 import ts from 'typescript-eslint'
 
-const typed = ['src/**/*.ts', 'static/**/*.js', 'tests/**/*.{ts,js}', 'bench/*.ts', 'tools/**/*', 'examples/**/*']
+const typed = [
+  'src/**/*.ts',
+  'static/**/*.js',
+  'tests/**/*.{ts,js}',
+  'bench/*.ts',
+  'tools/**/*',
+  'examples/**/*',
+]
 /** Excluded from tsconfig.json; `deno check` reads it. */
 const onlyDeno = ['src/runtime/deno.ts']
 

@@ -181,8 +181,8 @@ export class EventStream implements Subscriber {
     this.gone(code)
     if (code === CLOSE.SLOW) return sink.cut()
     const retry = `retry: ${Math.max(retryAfterMs, LEAST_RETRY_MS)}\n`
-    sink.write(Buffer.from(retry))
-    sink.write(toBlock({ type: 'bye', code, retryAfterMs }).bytes)
+    const { bytes } = toBlock({ type: 'bye', code, retryAfterMs })
+    sink.write(Buffer.concat([Buffer.from(retry), bytes]))
     this.#end()
   }
 
