@@ -73,6 +73,18 @@ export function createApi({
     signOut: () => call('DELETE', '/api/session', nothing),
     ticket: () => call('POST', '/api/ticket', Ticket, {}),
     rooms: () => call('GET', '/api/rooms', Rooms),
+    /**
+     * A page of messages, newest last.
+     * @param {string} room @param {{ before?: number, limit?: number }} [options]  before: seq,
+     *   exclusive
+     */
+    messages(room, { before, limit } = {}) {
+      const query = new URLSearchParams({
+        ...(before !== undefined && { before: `${before}` }),
+        ...(limit !== undefined && { limit: `${limit}` }),
+      })
+      return call('GET', `${pathOf(room)}/messages?${query}`, LogPage)
+    },
     /** @param {string} room @param {string} q @param {number} [before]  seq, exclusive */
     search(room, q, before) {
       const query = new URLSearchParams({ q, ...(before !== undefined && { before: `${before}` }) })

@@ -7,14 +7,28 @@ import * as v from 'valibot'
 import { clock as systemClock } from './clock.js'
 import { Connection } from './connection.js'
 import { createMemoryStore, newId, Outbox } from './outbox.js'
-import { Body, explain, Room as RoomName } from './protocol.js'
+import { ClientFrame, explain, Room as RoomName } from './protocol.js'
 import { Room } from './room.js'
 
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
-/** @typedef {Extract<import('./protocol.js').Entry, { kind: 'message' }>} Said */
+/** @typedef {import('./protocol.js').Entry} Entry */
+/** @typedef {Extract<Entry, { kind: 'message' }>} Said */
 /**
- * @typedef {Omit<import('./outbox.js').Say, 'id'> | Omit<import('./outbox.js').Edit, 'id'>} Unsent
+ * What a program wants to hear of: each once, entries in the order of their room.
+ * @typedef {{ type: 'entry', room: string, entry: Entry }
+ *   | { type: 'reset', room: string }
+ *   | { type: 'removed', room: string, why: import('./room.js').Shut }
+ *   | { type: 'stored', id: string, entry: Entry }
+ *   | { type: 'failed', id: string, failure: { code: string, message: string } }
+ *   | Extract<ServerEvent, { type: 'error' | 'presence' | 'read' | 'typing' }>} News
+ */
+/**
+ * @template {{ id: string }} T
+ * @typedef {T extends unknown ? Omit<T, 'id' | 'token'> : never} WithoutId
+ */
+/** @typedef {WithoutId<import('./outbox.js').Sendable>} Unsent */
+/**
  * @typedef {object} ClientOptions
  * @property {import('./protocol.js').User} user  who is signed in
  * @property {import('./api.js').Api} api
@@ -22,7 +36,10 @@ import { Room } from './room.js'
  * @property {() => void} [onChange]  something to show has changed
  * @property {(room: Room, entry: Said) => void} [onMention]  somebody named this user, now or while
  *   it was away for a little; not what a page brings, and nothing that is read already
+ * @property {(news: News) => void} [onNews]
  * @property {(state: State, closeCode?: number) => void} [onState]
+ * @property {number | undefined} [keep]  messages held of each room, and none is counted as unread;
+ *   default: all, for as long as it runs
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {import('./outbox.js').Store} [storage]  default: memory
  * @property {import('./clock.js').Clock} [clock]
@@ -33,6 +50,7 @@ import { Room } from './room.js'
 const ROOMS = 32
 /** What asks for the list of rooms within this time is answered by one request. */
 const REFRESH_MS = 500
+const PASSED_ON = new Set(['presence', 'read', 'typing'])
 
 export class Client {
   /** @type {Map<string, Room>} */
@@ -43,6 +61,8 @@ export class Client {
   #clock
   #onChange
   #onMention
+  #onNews
+  #keep
   /** Counts the requests for the list of rooms: only the newest one's answer is true. */
   #asked = 0
   #asksSoon = false
@@ -55,6 +75,8 @@ export class Client {
     url,
     onChange = () => {},
     onMention = () => {},
+    onNews = () => {},
+    keep,
     onState = () => {},
     WebSocket = globalThis.WebSocket,
     storage = createMemoryStore(),
@@ -66,6 +88,8 @@ export class Client {
     this.#clock = clock
     this.#onChange = onChange
     this.#onMention = onMention
+    this.#onNews = onNews
+    this.#keep = keep
     this.connection = new Connection({
       ticket: api.ticket,
       url,
@@ -85,6 +109,7 @@ export class Client {
       clock,
       send: (frame) => this.rooms.get(frame.room)?.live === true && this.connection.send(frame),
       onChange,
+      onFail: ({ id }, failure) => onNews({ type: 'failed', id, failure }),
     })
   }
 
@@ -113,8 +138,17 @@ export class Client {
   /** Looks at a room, entering it if need be. @param {string} name  @returns {Room} */
   open(name) {
     this.current = name
+    return this.enter(name)
+  }
+
+  /**
+   * Enters a room, at once or on the next connection.
+   * @param {string} name @param {{ limit?: number }} [options]  messages of the first page
+   * @throws {v.ValiError<typeof RoomName>} when no room can have this name
+   */
+  enter(name, options) {
     const room = this.#room(name)
-    if (!room.live) room.join()
+    if (!room.live) room.join(options)
     this.#onChange()
     return room
   }
@@ -139,29 +173,32 @@ export class Client {
   say(room, text, { replyTo, mentions = [] } = {}) {
     const reply = replyTo === undefined ? {} : { replyTo }
     const named = mentions.length === 0 ? {} : { mentions }
-    return this.#write(text, (body) => ({ type: 'say', room, body, ...reply, ...named }))
+    return this.write({ type: 'say', room, body: text, ...reply, ...named })
   }
 
   /** As `say`. @param {string} room @param {number} target @param {string} text */
   edit(room, target, text) {
-    return this.#write(text, (body) => ({ type: 'edit', room, target, body }))
+    return this.write({ type: 'edit', room, target, body: text })
   }
 
   /** @param {string} room @param {number} target */
   delete(room, target) {
-    this.outbox.add({ type: 'delete', room, target, id: newId() })
+    this.write({ type: 'delete', room, target })
   }
 
   /** @param {string} room @param {number} target @param {string} emoji @param {boolean} on */
   react(room, target, emoji, on) {
-    this.outbox.add({ type: 'react', room, target, emoji, on, id: newId() })
+    this.write({ type: 'react', room, target, emoji, on })
   }
 
-  /** @param {string} text @param {(body: string) => Unsent} frameOf */
-  #write(text, frameOf) {
-    const body = v.safeParse(Body, text)
-    if (!body.success) return explain(body.issues)
-    this.outbox.add({ ...frameOf(body.output), id: newId() })
+  /**
+   * As `say`, of any kind.
+   * @param {Unsent} unsent @param {string} [id]  a lower-case UUID
+   */
+  write(unsent, id = newId()) {
+    const frame = v.safeParse(ClientFrame, { ...unsent, id })
+    if (!frame.success) return explain(frame.issues).replace(/^body: /, '')
+    if ('id' in frame.output) this.outbox.add(frame.output)
     return undefined
   }
 
@@ -174,6 +211,7 @@ export class Client {
       clock: this.#clock,
       send: (frame) => this.connection.send(frame),
       onChange: () => this.#onChange(),
+      keep: this.#keep,
     })
     room.isReadKnown = this.#isListKnown
     this.rooms.set(name, room)
@@ -200,7 +238,9 @@ export class Client {
     if (asked !== this.#asked) return
     const listed = new Set(value?.map(({ room }) => room))
     for (const { name } of value ? entered : []) {
-      if (!listed.has(name) && name !== this.current) this.rooms.delete(name)
+      if (listed.has(name) || name === this.current) continue
+      this.rooms.delete(name)
+      this.#onNews({ type: 'removed', room: name, why: 'removed' })
     }
     for (const summary of value ?? []) this.#room(summary.room).summary(summary)
     // Of a room that is not among them nothing was read.
@@ -251,6 +291,7 @@ export class Client {
     if (error.id) this.outbox.refuse(error)
     const room = this.rooms.get(error.room ?? '')
     room?.error(error)
+    this.#onNews(error)
     if (room?.shut) this.#close(room, room.shut)
     const hasOthers = [...this.rooms.values()].some(({ live }) => live)
     const isFull = error.of === 'join' && error.code === 'too_many' && hasOthers
@@ -261,6 +302,7 @@ export class Client {
   #close(room, why) {
     room.close(why)
     if (room.name !== this.current) this.rooms.delete(room.name)
+    this.#onNews({ type: 'removed', room: room.name, why })
   }
 
   /** @param {ServerEvent | import('./connection.js').Mark} event */
@@ -268,29 +310,47 @@ export class Client {
     const room = 'room' in event && event.room ? this.rooms.get(event.room) : undefined
     if (event.type === 'read' && !room) this.#refreshSoon()
     if (!room) return
-    if (event.type === 'joined') room.joined(event)
+    if (event.type === 'joined') this.#joined(room, event)
     if (event.type === 'position') room.entry(event)
     if (event.type === 'message') this.#entry(room, event)
-    if (event.type === 'history') room.page(event)
+    if (event.type === 'history') this.#page(room, event)
     if (event.type === 'presence') room.presence(event)
     if (event.type === 'typing') room.types(event.user)
     if (event.type === 'read') room.readElsewhere(event.seq)
     if (event.type === 'broken') room.repair()
     if (event.type === 'removed') this.#close(room, 'removed')
-    if (event.type === 'message') this.#acknowledge([event])
-    if (event.type === 'history') this.#acknowledge(event.messages)
-    if (event.type === 'joined') this.outbox.pump(room.name)
+    if (PASSED_ON.has(event.type)) this.#onNews(/** @type {News} */ (event))
     if (room.isMiscounted) this.#refreshSoon()
   }
 
-  /** @param {Room} room @param {import('./protocol.js').Entry} entry */
-  #entry(room, entry) {
-    const isMention = room.entry(entry)
-    if (isMention && entry.kind === 'message') this.#onMention(room, entry)
+  /** @param {Room} room @param {import('./room.js').Event<'joined'>} event */
+  #joined(room, event) {
+    room.joined(event)
+    this.#onNews({ type: 'presence', room: room.name, count: event.count })
+    this.outbox.pump(room.name)
   }
 
-  /** @param {{ id: string, author: { id: string } }[]} kept */
-  #acknowledge(kept) {
-    for (const { id, author } of kept) if (author.id === this.user.id) this.outbox.remove(id)
+  /** @param {Room} room @param {Entry} entry */
+  #entry(room, entry) {
+    if (room.entry(entry)) {
+      this.#onNews({ type: 'entry', room: room.name, entry })
+      if (entry.kind === 'message' && room.isMention(entry)) this.#onMention(room, entry)
+    }
+    this.#acknowledge(entry)
+  }
+
+  /** @param {Room} room @param {import('./protocol.js').HistoryPage} page */
+  #page(room, page) {
+    if (room.page(page)) this.#onNews({ type: 'reset', room: room.name })
+    for (const { reactions: _reactions, editedAt: _at, ...message } of page.messages) {
+      this.#acknowledge({ type: 'message', kind: 'message', room: room.name, ...message })
+    }
+  }
+
+  /** @param {Entry} entry */
+  #acknowledge(entry) {
+    if (entry.author.id !== this.user.id) return
+    this.outbox.remove(entry.id)
+    this.#onNews({ type: 'stored', id: entry.id, entry })
   }
 }

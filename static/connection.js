@@ -107,6 +107,8 @@ export class Connection {
     this.#ticket = value.ticket
     this.#socket = socket
     socket.onmessage = ({ data }) => this.#receive(socket, data)
+    // A close follows. Without a listener, the `ws` of Node ends the program instead.
+    socket.onerror = nothing
     socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code)
     this.#lastSeen = this.#options.clock.now()
     this.#watch(CONNECT_MS)

@@ -19,6 +19,8 @@ import { attempt, keysOf } from './settings.js'
  * @property {import('./clock.js').Clock} clock
  * @property {(frame: Sendable) => boolean} send  false when it cannot be sent now
  * @property {() => void} onChange
+ * @property {(frame: Sendable, failure: { code: string, message: string }) => void} [onFail]  it is
+ *   not sent again by itself
  */
 
 /** No answer for this long: send it again, with the same id. */
@@ -129,7 +131,7 @@ export class Outbox {
     const passes = TRY_AGAIN.has(code) || retryAfterMs !== undefined
     if (passes) return this.#hold(room, parcel.frame.id, retryAfterMs ?? RETRY_MS)
     if (COMES_BACK.has(code)) return this.#release(room, parcel.frame.id)
-    this.#keep({ ...parcel, failed: message })
+    this.#fail(parcel, { code, message })
     this.#release(room, parcel.frame.id)
     this.pump(room)
   }
@@ -142,10 +144,16 @@ export class Outbox {
       this.#release(room, id)
       const parcel = this.#parcels.get(id)
       if (!parcel || !isStrike) continue
-      const strikes = parcel.strikes + 1
-      const failed = strikes >= STRIKES ? { failed: 'The server does not take it.' } : {}
-      this.#keep({ ...parcel, strikes, ...failed })
+      const struck = { ...parcel, strikes: parcel.strikes + 1 }
+      if (struck.strikes < STRIKES) this.#keep(struck)
+      else this.#fail(struck, { code: 'closed', message: 'The server does not take it.' })
     }
+  }
+
+  /** @param {Parcel} parcel @param {{ code: string, message: string }} failure */
+  #fail(parcel, failure) {
+    this.#keep({ ...parcel, failed: failure.message })
+    this.#options.onFail?.(parcel.frame, failure)
   }
 
   /** @param {string} id */

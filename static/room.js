@@ -4,6 +4,7 @@ import { PAGE_LENGTH } from './protocol.js'
 import { Timeline } from './timeline.js'
 
 /** @typedef {import('./protocol.js').User} User */
+/** @typedef {import('./protocol.js').Entry} Entry */
 /** @typedef {import('./protocol.js').ServerEvent} ServerEvent */
 /** @typedef {'forbidden' | 'removed'} Shut */
 /** @template {ServerEvent['type']} T @typedef {Extract<ServerEvent, { type: T }>} Event */
@@ -13,6 +14,8 @@ import { Timeline } from './timeline.js'
  * @property {import('./clock.js').Clock} clock
  * @property {(frame: import('./protocol.js').ClientFrame) => boolean} send
  * @property {() => void} onChange
+ * @property {number | undefined} [keep]  so many messages are held, and nothing is counted of what
+ *   is unread; without it, all that came are held
  */
 
 /** A join or a page without an answer for this long may be asked for again. */
@@ -65,6 +68,8 @@ export class Room {
   #membersAt = -Infinity
   #repairs = { position: -1, count: 0 }
   #joinsSoon = false
+  /** A fresh join has been answered, and its page has yet to come. */
+  #awaitsPage = false
   #readsSoon = false
   /** @type {Map<string, { user: User, until: number }>} */
   #typing = new Map()
@@ -88,10 +93,15 @@ export class Room {
 
   /** What the server counted no longer fits what is known here: it has to be asked again. */
   get isMiscounted() {
-    if (this.shut || !this.live) return false
+    if (this.shut || !this.live || this.#options.keep !== undefined) return false
     const { read, head } = this.#base
     const isFit = read === this.read && head + 1 >= this.timeline.newest.start
     return !this.#isCounted || !(isFit || this.#holdsUnread)
+  }
+
+  /** Whether there is something to go on from: a page, and every entry since. */
+  get isHeld() {
+    return this.timeline.epoch !== undefined && !this.#awaitsPage
   }
 
   /** @returns {User[]} */
@@ -119,7 +129,7 @@ export class Room {
     if (this.#isJoining) return false
     const { clock, send } = this.#options
     const { position, last, epoch } = this.timeline
-    const resume = epoch === undefined ? options : { after: position, epoch, ...(last && { last }) }
+    const resume = this.isHeld ? { after: position, epoch, ...(last && { last }) } : options
     const isSent = send({ type: 'join', room: this.name, ...resume })
     if (isSent) this.#joinAt = clock.now()
     return isSent
@@ -156,7 +166,8 @@ export class Room {
     this.isPrivate = event.private
     // One cannot have read more than there is: this is another log, restored or new.
     if (event.head < this.read) this.#forgetRead()
-    if (event.reset || timeline.epoch === undefined) {
+    if (event.reset || !this.isHeld) {
+      this.#awaitsPage = true
       timeline.reset(event.epoch, event.from - 1)
       this.#pageAt = this.#options.clock.now()
     }
@@ -167,6 +178,7 @@ export class Room {
   close(why) {
     this.disconnected()
     this.timeline = new Timeline()
+    this.#awaitsPage = false
     this.members = undefined
     this.isOwn = false
     this.shut = why
@@ -174,8 +186,8 @@ export class Room {
   }
 
   /**
-   * @param {import('./protocol.js').Entry | import('./protocol.js').Position} entry
-   * @returns {boolean} whether it is an unread message that names this user, and news
+   * @param {Entry | import('./protocol.js').Position} entry
+   * @returns {boolean} whether it is news: the next entry of the room, which nobody has seen here
    */
   entry(entry) {
     if (!this.live) return false
@@ -186,15 +198,28 @@ export class Room {
     // One that is not held may be among those that the server counted.
     const isHeld = entry.kind !== 'delete' || this.timeline.at(entry.target) !== undefined
     if (!isHeld && entry.target > this.read) this.#isCounted = false
+    this.#trim()
+    return true
+  }
+
+  /** Whether an entry is an unread message that names this user. @param {Entry} entry */
+  isMention(entry) {
     if (entry.kind !== 'message' || entry.deleted || entry.seq <= this.read) return false
     const { me } = this.#options
     return entry.author.id !== me && entry.mentions?.includes(me) === true
   }
 
-  /** @param {Event<'history'>} page */
+  /**
+   * @param {Event<'history'>} page
+   * @returns {boolean} whether the room starts afresh with it
+   */
   page(page) {
+    const isFirst = this.#awaitsPage && page.before === undefined
+    this.#awaitsPage &&= !isFirst
     this.#pageAt = -Infinity
     this.timeline.addPage(page)
+    this.#trim()
+    return isFirst
   }
 
   /** What a heartbeat says of this room. @param {number | undefined} head */
@@ -227,8 +252,12 @@ export class Room {
   /** @param {User} user */
   types(user) {
     const { clock, onChange } = this.#options
-    this.#typing.set(user.id, { user, until: clock.now() + TYPING_SHOWN_MS })
-    clock.after(TYPING_SHOWN_MS, onChange)
+    const until = clock.now() + TYPING_SHOWN_MS
+    this.#typing.set(user.id, { user, until })
+    clock.after(TYPING_SHOWN_MS, () => {
+      if (this.#typing.get(user.id)?.until === until) this.#typing.delete(user.id)
+      onChange()
+    })
   }
 
   /** Another device of this user has read. @param {number} seq */
@@ -328,6 +357,11 @@ export class Room {
     const { epoch, position, newest } = this.timeline
     if (epoch === undefined || position < this.#base.head) return false
     return this.read + 1 >= newest.start
+  }
+
+  #trim() {
+    const { keep } = this.#options
+    if (keep !== undefined && this.timeline.items.length > keep) this.timeline.trim(keep)
   }
 
   #forgetRead() {

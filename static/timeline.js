@@ -111,9 +111,9 @@ export class Timeline {
 
   /** Lets go of all but the newest items. @param {number} keep */
   trim(keep) {
-    const items = this.items.slice(-keep)
+    const items = this.items.slice(Math.max(0, this.items.length - keep))
     const isWhole = items.length === this.items.length
-    const start = isWhole ? this.newest.start : (items[0]?.seq ?? 0)
+    const start = isWhole ? this.newest.start : (items[0]?.seq ?? this.position + 1)
     this.stretches = [{ items, start, end: Infinity }]
   }
 
