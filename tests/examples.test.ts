@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { newcomer, startServer, tempFolder, type Client } from './helpers.ts'
 import { findDeno } from './deno.js'
 import { ROOT } from './process.ts'
+import { findProgram } from './programs.ts'
 
 const isDeno = process.versions.deno !== undefined
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/
@@ -95,4 +96,19 @@ test('docs/client.md names every file that hearth.js needs', () => {
   const sentence = /copy (.+?) from `static\/`/.exec(text)?.[1] ?? ''
   const named = [...sentence.matchAll(/`(.+?)`/g)].map(([, name]) => name)
   assert.deepEqual(named.sort(), [...found].sort())
+})
+
+test('bot.sh answers with curl alone', async (t) => {
+  const curl = findProgram('curl')
+  if (!curl) return t.skip('there is no curl')
+  const { url } = await startServer(t)
+  const ann = await newcomer(t, url, 'Ann')
+  await ann.join('lobby')
+  startProgram(t, 'sh', ['examples/bot.sh', url])
+  // It says nothing of itself; a question from before it listened is not answered.
+  const asking = setInterval(() => void ann.say('lobby', '!roll').catch(() => {}), 600)
+  const isBots = ({ author }: { author: { name: string } }) => author.name === 'Shell'
+  const first = await ann.next('message', isBots).finally(() => clearInterval(asking))
+  assert.ok(first.kind === 'message' && first.replyTo)
+  assert.match(first.body ?? '', /^[1-6]$/)
 })
