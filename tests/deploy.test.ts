@@ -1,209 +1,40 @@
 /** Hearth behind nginx and behind Caddy, with the very settings in deploy/. */
 
 import assert from 'node:assert/strict'
-import { Buffer } from 'node:buffer'
-import { spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { request as plainRequest } from 'node:http'
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { request } from 'node:https'
-import { join } from 'node:path'
-import process from 'node:process'
+import { PassThrough, type Readable } from 'node:stream'
 import { test, type TestContext } from 'node:test'
 import { connect as connectTls } from 'node:tls'
-import { generate } from 'selfsigned'
-import { WebSocket } from 'ws'
 import { handshake } from './conformance/raw.ts'
-import { Client, tempFolder, type Account } from './helpers.ts'
-import { freePort, ROOT, startProcess } from './process.ts'
-import { findProgram } from './programs.ts'
+import { Client, type Account } from './helpers.ts'
+import { startProcess } from './process.ts'
+import {
+  ask,
+  bearer,
+  CADDY,
+  claim,
+  find,
+  HEADER_MS,
+  NAME,
+  newTicket,
+  NGINX,
+  openSocket,
+  ORIGIN,
+  PATIENCE_MS,
+  signIn,
+  SOCKETS,
+  startSite,
+  tell,
+  toSite,
+  type Proxy,
+  type Site,
+} from './site.ts'
 
-const NAME = 'chat.example.org'
-const ORIGIN = `https://${NAME}`
-const PATIENCE_MS = 5_000
-/** Instead of the ten seconds for the head of a request. */
-const HEADER_MS = 700
 const SESSION_RATE = 12
-const SOCKETS = 6
 /** An address of the range for documentation, which is nobody's. */
 const ELSEWHERE = '203.0.113.9'
-
-interface Site {
-  http: number
-  https: number
-  upstream: number
-  folder: string
-}
-
-interface Proxy {
-  program: string
-  /** What makes it print its version. */
-  version: string
-  package: string
-  file: string
-  /** What the machine of the test needs otherwise; each is found exactly so often. */
-  change(site: Site): [from: string | RegExp, to: string, times: number][]
-  argv(file: string): string[]
-  /** Whether it limits the connections of one address. */
-  limitsConnections: boolean
-}
-
-const NGINX: Proxy = {
-  program: 'nginx',
-  version: '-v',
-  package: 'nginx-light',
-  file: 'nginx.conf',
-  change: ({ http, https, upstream, folder }) => [
-    ['http {\n', `pid ${folder}/pid;\nhttp {\n  access_log off;\n${nginxFolders(folder)}`, 1],
-    ['worker_rlimit_nofile 65536;', '', 1],
-    ['worker_connections 32768;', 'worker_connections 64;', 1],
-    ['server 127.0.0.1:3000;', `server 127.0.0.1:${upstream};`, 1],
-    ['listen 80;', `listen 127.0.0.1:${http};`, 1],
-    ['listen 443 ssl http2;', `listen 127.0.0.1:${https} ssl http2;`, 1],
-    [/listen \[::\]:.*;/g, '', 2],
-    [/\/etc\/letsencrypt\/live\/chat.example.org\//g, `${folder}/`, 2],
-    ['client_header_timeout 10s;', `client_header_timeout ${HEADER_MS}ms;`, 1],
-    ['limit_conn addresses 128;', `limit_conn addresses ${SOCKETS};`, 1],
-  ],
-  argv: (file) => ['-c', file, '-p', join(file, '..'), '-e', 'stderr', '-g', 'daemon off;'],
-  limitsConnections: true,
-}
-
-const CADDY: Proxy = {
-  program: 'caddy',
-  version: 'version',
-  package: 'caddy',
-  file: 'Caddyfile',
-  change: ({ http, https, upstream, folder }) => [
-    ['{\n\tservers', `{\n\tadmin off\n\thttp_port ${http}\n\thttps_port ${https}\n\tservers`, 1],
-    [
-      '\nhttps://chat.example.org {\n',
-      `$&\ttls ${folder}/fullchain.pem ${folder}/privkey.pem\n`,
-      1,
-    ],
-    ['127.0.0.1:3000', `127.0.0.1:${upstream}`, 1],
-    ['read_header 10s', `read_header ${HEADER_MS}ms`, 1],
-  ],
-  argv: (file) => ['run', '--config', file, '--adapter', 'caddyfile'],
-  limitsConnections: false,
-}
-
-/** Where nginx may write without being root. */
-function nginxFolders(folder: string) {
-  const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  return kinds.map((kind) => `  ${kind}_temp_path ${folder}/${kind};\n`).join('')
-}
-
-/** Where its program is. */
-function find({ program, version, package: debian }: Proxy) {
-  return findProgram(program, version, debian)
-}
-
-function adapt(proxy: Proxy, site: Site) {
-  let text = readFileSync(join(ROOT, 'deploy', proxy.file), 'utf8')
-  for (const [from, to, times] of proxy.change(site)) {
-    assert.equal(text.split(from).length - 1, times, `${proxy.file}: ${from}`)
-    text = text.replace(from, to)
-  }
-  const file = join(site.folder, proxy.file)
-  writeFileSync(file, text)
-  return file
-}
-
-/** Starts the proxy with its file in a folder of its own; killed when the test is over. */
-async function startReverseProxy(t: TestContext, proxy: Proxy, site: Site) {
-  const env = { ...process.env, HOME: site.folder, XDG_DATA_HOME: site.folder }
-  const child = spawn(find(proxy)!, proxy.argv(adapt(proxy, site)), {
-    env: { ...env, XDG_CONFIG_HOME: site.folder },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let log = ''
-  let isOver = false
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
-  const end = new Promise<void>((resolve) =>
-    child.on('close', () => resolve(((isOver = true), undefined))),
-  )
-  t.after(async () => {
-    if (!isOver && child.pid !== undefined) process.kill(child.pid, 'SIGTERM')
-    await end
-  })
-  const deadline = performance.now() + PATIENCE_MS * 2
-  const isUp = () =>
-    ask(site, 'GET', '/favicon.svg').then(
-      () => true,
-      () => false,
-    )
-  while (!(await isUp())) {
-    assert.ok(!isOver && performance.now() < deadline, `${proxy.program} does not start:\n${log}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-/** What a client of the site needs to know: where it is, and whom to believe. */
-const toSite = (site: Site) => ({
-  host: '127.0.0.1',
-  port: site.https,
-  servername: NAME,
-  ca: readFileSync(join(site.folder, 'fullchain.pem')),
-})
-
-interface Answer {
-  status: number
-  headers: Record<string, string | string[] | undefined>
-  text: string
-}
-
-function ask(
-  site: Site,
-  method: string,
-  path: string,
-  { headers = {}, body = '', secure = true } = {},
-) {
-  return new Promise<Answer>((resolve, reject) => {
-    const options = { method, path, agent: false as const, headers: { host: NAME, ...headers } }
-    const outgoing = secure
-      ? request({ ...toSite(site), ...options })
-      : plainRequest({ host: '127.0.0.1', port: site.http, ...options })
-    outgoing.on('error', reject)
-    outgoing.on('response', (incoming) => {
-      const chunks: Buffer[] = []
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      incoming.on('error', reject)
-      incoming.on('end', () => {
-        const { statusCode: status = 0, headers } = incoming
-        resolve({ status, headers, text: Buffer.concat(chunks).toString() })
-      })
-    })
-    outgoing.end(body)
-  })
-}
-
-/** A POST of JSON, as somebody who may claim to come from elsewhere. */
-function tell(site: Site, path: string, body: unknown, headers: Record<string, string> = {}) {
-  const all = { 'content-type': 'application/json', ...headers }
-  return ask(site, 'POST', path, { headers: all, body: JSON.stringify(body) })
-}
-
-const bearer = ({ token }: Account) => ({ authorization: `Bearer ${token}` })
-const claim = (address: string) => ({ 'x-forwarded-for': address })
-
-async function signIn(site: Site, name: string): Promise<Account> {
-  const { status, text } = await tell(site, '/api/session', { name })
-  assert.equal(status, 201, text)
-  return JSON.parse(text) as Account
-}
-
-async function newTicket(site: Site, account: Account, headers = {}): Promise<string> {
-  const { status, text } = await tell(site, '/api/ticket', {}, { ...bearer(account), ...headers })
-  assert.equal(status, 201, text)
-  return (JSON.parse(text) as { ticket: string }).ticket
-}
-
-function openSocket(site: Site, ticket: string, headers = {}) {
-  return new WebSocket(`wss://127.0.0.1:${site.https}/ws`, ['hearth.v1', `ticket.${ticket}`], {
-    ...toSite(site),
-    headers: { host: NAME, ...headers },
-  })
-}
 
 /** A client with an open socket through the proxy. */
 async function enter(t: TestContext, site: Site, account: Account): Promise<Client> {
@@ -246,21 +77,44 @@ function talkTls(t: TestContext, site: Site, text: string, drip = '') {
   })
 }
 
+/** What came of an event stream so far, and what will. */
+function gather(stream: Readable) {
+  let text = ''
+  stream.setEncoding('utf8').on('data', (more: string) => (text += more))
+  const until = async (wanted: string) => {
+    const timer = setTimeout(() => stream.destroy(), PATIENCE_MS)
+    while (!text.includes(wanted)) {
+      assert.ok(!stream.destroyed, `it ended without ${wanted}:\n${text}`)
+      await Promise.race(['data', 'close'].map((name) => once(stream, name)))
+    }
+    clearTimeout(timer)
+  }
+  return { until }
+}
+
+const EVENTS = '/api/rooms/hall/events'
+
+function followHttp1(t: TestContext, site: Site, account: Account) {
+  const stream = new PassThrough()
+  const headers = { host: NAME, ...bearer(account) }
+  const outgoing = request({ ...toSite(site), path: EVENTS, agent: false, headers })
+  outgoing.on('response', (incoming) => incoming.pipe(stream)).on('error', () => stream.destroy())
+  outgoing.end()
+  t.after(() => outgoing.destroy())
+  return gather(stream)
+}
+
+function followHttp2(t: TestContext, site: Site, account: Account) {
+  const { host, port, ...options } = toSite(site)
+  const session = connectHttp2(`https://${host}:${port}`, options)
+  t.after(() => session.destroy())
+  return gather(session.request({ ':path': EVENTS, ':authority': NAME, ...bearer(account) }))
+}
+
 const statusOf = (text: string) => Number(/^HTTP\/1\.1 (\d+) /.exec(text)?.[1])
 
-async function startSite(t: TestContext, proxy: Proxy): Promise<Site> {
-  const folder = tempFolder(t)
-  const names = [{ type: 2 as const, value: NAME }]
-  const pems = await generate([{ name: 'commonName', value: NAME }], {
-    keyType: 'ec',
-    extensions: [
-      // Deno believes no other certificate that it is told to believe.
-      { name: 'basicConstraints', cA: true },
-      { name: 'subjectAltName', altNames: names },
-    ],
-  })
-  writeFileSync(join(folder, 'fullchain.pem'), pems.cert)
-  writeFileSync(join(folder, 'privkey.pem'), pems.private, { mode: 0o600 })
+/** A server of its own behind the proxy. */
+async function startAlone(t: TestContext, proxy: Proxy): Promise<Site> {
   const server = startProcess(t, {
     PORT: '0',
     DATA_FILE: ':memory:',
@@ -268,10 +122,7 @@ async function startSite(t: TestContext, proxy: Proxy): Promise<Site> {
     ALLOWED_ORIGINS: ORIGIN,
     SESSION_RATE: String(SESSION_RATE),
   })
-  const [url, http, https] = [await server.url(), await freePort(), await freePort()]
-  const site = { http, https, upstream: Number(new URL(url).port), folder }
-  await startReverseProxy(t, proxy, site)
-  return site
+  return startSite(t, proxy, [Number(new URL(await server.url()).port)])
 }
 
 /** Everything that holds behind a proxy of ours, whichever it is. */
@@ -287,6 +138,17 @@ async function holds(t: TestContext, proxy: Proxy, site: Site) {
     assert.equal((await two.next('message')).author.name, 'Ada')
     await two.say('lobby', 'hello yourself')
     await one.next('message', ({ author }) => author.name === 'Grace')
+  })
+
+  await t.test('a room is followed as events, also over HTTP/2', async (t) => {
+    for (const follow of [followHttp1, followHttp2]) {
+      const stream = follow(t, site, ada)
+      await stream.until('event: joined')
+      const posted = await tell(site, '/api/rooms/hall/messages', { body: 'at once' }, bearer(ada))
+      assert.equal(posted.status, 201)
+      // Whoever gathered events before passing them on would not send so few.
+      await stream.until(`"id":"${(JSON.parse(posted.text) as { id: string }).id}"`)
+    }
   })
 
   await t.test('the page and its headers come through, and no version', async () => {
@@ -317,7 +179,7 @@ async function holds(t: TestContext, proxy: Proxy, site: Site) {
     await client.next('welcome')
     client.cut()
     // A ticket of somebody else's address, as another proxy of ours would have asked for it.
-    const direct = `http://127.0.0.1:${site.upstream}/api/ticket`
+    const direct = `http://127.0.0.1:${site.upstreams[0]}/api/ticket`
     const headers = { ...bearer(ada), ...claim(ELSEWHERE) }
     const response = await fetch(direct, { method: 'POST', headers })
     const { ticket } = (await response.json()) as { ticket: string }
@@ -396,7 +258,7 @@ async function holds(t: TestContext, proxy: Proxy, site: Site) {
 test('behind a proxy', async (t) => {
   const proxies = [NGINX, CADDY].filter(find)
   if (proxies.length === 0) return t.skip('there is no proxy')
-  const sites = await Promise.all(proxies.map((proxy) => startSite(t, proxy)))
+  const sites = await Promise.all(proxies.map((proxy) => startAlone(t, proxy)))
   for (const [n, proxy] of proxies.entries()) {
     await t.test(proxy.program, (t) => holds(t, proxy, sites[n]!))
   }
