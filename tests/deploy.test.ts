@@ -24,7 +24,6 @@ import {
   ORIGIN,
   PATIENCE_MS,
   signIn,
-  SOCKETS,
   startSite,
   tell,
   toSite,
@@ -33,6 +32,7 @@ import {
 } from './site.ts'
 
 const SESSION_RATE = 12
+const SOCKETS = 6
 /** An address of the range for documentation, which is nobody's. */
 const ELSEWHERE = '203.0.113.9'
 
@@ -122,7 +122,7 @@ async function startAlone(t: TestContext, proxy: Proxy): Promise<Site> {
     ALLOWED_ORIGINS: ORIGIN,
     SESSION_RATE: String(SESSION_RATE),
   })
-  return startSite(t, proxy, [Number(new URL(await server.url()).port)])
+  return startSite(t, proxy, [Number(new URL(await server.url()).port)], SOCKETS)
 }
 
 /** Everything that holds behind a proxy of ours, whichever it is. */

@@ -20,13 +20,14 @@ export const ORIGIN = `https://${NAME}`
 export const PATIENCE_MS = 5_000
 /** Instead of the ten seconds for the head of a request. */
 export const HEADER_MS = 700
-export const SOCKETS = 6
 
 export interface Site {
   http: number
   https: number
   /** Ports of the servers behind it. */
   upstreams: number[]
+  /** Connections that one address may have. */
+  most: number
   folder: string
 }
 
@@ -48,17 +49,17 @@ export const NGINX: Proxy = {
   version: '-v',
   package: 'nginx-light',
   file: 'nginx.conf',
-  change: ({ http, https, upstreams, folder }) => [
+  change: ({ http, https, upstreams, most, folder }) => [
     ['http {\n', `pid ${folder}/pid;\nhttp {\n  access_log off;\n${nginxFolders(folder)}`, 1],
     ['worker_rlimit_nofile 65536;', '', 1],
-    ['worker_connections 32768;', 'worker_connections 64;', 1],
+    ['worker_connections 32768;', 'worker_connections 256;', 1],
     ['server 127.0.0.1:3000;', upstreams.map((port) => `server 127.0.0.1:${port};`).join(' '), 1],
     ['listen 80;', `listen 127.0.0.1:${http};`, 1],
     ['listen 443 ssl http2;', `listen 127.0.0.1:${https} ssl http2;`, 1],
     [/listen \[::\]:.*;/g, '', 2],
     [/\/etc\/letsencrypt\/live\/chat.example.org\//g, `${folder}/`, 2],
     ['client_header_timeout 10s;', `client_header_timeout ${HEADER_MS}ms;`, 1],
-    ['limit_conn addresses 128;', `limit_conn addresses ${SOCKETS};`, 1],
+    ['limit_conn addresses 128;', `limit_conn addresses ${most};`, 1],
   ],
   argv: (file) => ['-c', file, '-p', join(file, '..'), '-e', 'stderr', '-g', 'daemon off;'],
   limitsConnections: true,
@@ -207,7 +208,12 @@ export function openSocket(site: Site, ticket: string, headers = {}) {
 }
 
 /** A proxy in front of servers that are there, with a certificate of its own. */
-export async function startSite(t: TestContext, proxy: Proxy, upstreams: number[]): Promise<Site> {
+export async function startSite(
+  t: TestContext,
+  proxy: Proxy,
+  upstreams: number[],
+  most: number,
+): Promise<Site> {
   const folder = tempFolder(t)
   const names = [{ type: 2 as const, value: NAME }]
   const pems = await generate([{ name: 'commonName', value: NAME }], {
@@ -220,7 +226,7 @@ export async function startSite(t: TestContext, proxy: Proxy, upstreams: number[
   })
   writeFileSync(join(folder, 'fullchain.pem'), pems.cert)
   writeFileSync(join(folder, 'privkey.pem'), pems.private, { mode: 0o600 })
-  const site = { http: await freePort(), https: await freePort(), upstreams, folder }
+  const site = { http: await freePort(), https: await freePort(), upstreams, most, folder }
   await startReverseProxy(t, proxy, site)
   return site
 }
