@@ -8,7 +8,9 @@ import { ownOrigin, signedIn } from './http/auth.ts'
 import { loadAssets, refuseMethod } from './http/assets.ts'
 import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
+import { healthRoutes } from './http/health.ts'
 import { problem, refusalsTo } from './http/problem.ts'
+import { requestIds } from './http/request-id.ts'
 import { roomRoutes } from './http/rooms.ts'
 import { isSecure, isUpgrade, type HearthEnv, type Services } from './http/services.ts'
 import { sessionRoutes } from './http/session.ts'
@@ -28,6 +30,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   const places = createPlaces(services)
   const app = new Hono<HearthEnv>()
 
+  app.use(requestIds(services))
   app.use(refusalsTo(services))
   app.use(protectiveHeaders(secure))
   app.all('/ws', webSocketRoute(services, places))
@@ -49,10 +52,11 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.route('/api', userRoutes(services))
   app.all('/api/*', signedIn(services), (c) => problem(c, 'not_found'))
 
+  app.route('/', healthRoutes(services))
   app.all('*', (c) => assets.serve(c) ?? problem(c, 'not_found'))
   app.notFound((c) => problem(c, 'not_found'))
   app.onError((error, c) => {
-    services.journal.fault(error)
+    c.var.journal.fault(error)
     return problem(c, 'unavailable', { retryAfterMs: services.config.limits.logRetryMs })
   })
   return app
@@ -75,6 +79,7 @@ function protectiveHeaders(secure: boolean): MiddlewareHandler<HearthEnv> {
     // Those of a WebSocket that is let in belong to the runtime.
     if (isUpgrade(c) && !c.get('refusal')) return
     const { headers } = c.res
+    headers.set('X-Request-Id', c.var.requestId)
     if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
     if (!headers.has('Content-Security-Policy')) {
       headers.set('Content-Security-Policy', NO_CONTENT_POLICY)

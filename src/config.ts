@@ -72,6 +72,7 @@ const Environment = v.object({
   TOKEN_EVERY_MESSAGE: flag('false'),
   ACCESS_CODE: text,
   ADMIN_TOKEN: secret,
+  METRICS_TOKEN: secret,
   JWKS_URL: jwks,
   JWT_ISSUER: text,
   JWT_AUDIENCE: text,
@@ -108,6 +109,8 @@ export interface Config {
   tokenEveryMessage: boolean
   accessCode: string | undefined
   adminToken: string | undefined
+  /** Opens `/metrics`; without it there are none. */
+  metricsToken: string | undefined
   /** Whose tokens sign people in besides: where the keys are, and what the tokens must say. */
   jwt: { jwksUrl: string; issuer: string; audience: string } | undefined
   /** Whether anybody may come in with a name alone. */
@@ -164,6 +167,7 @@ function toConfig(settings: v.InferOutput<typeof Environment>): Config {
     tokenEveryMessage: settings.TOKEN_EVERY_MESSAGE,
     accessCode: settings.ACCESS_CODE,
     adminToken: settings.ADMIN_TOKEN,
+    metricsToken: settings.METRICS_TOKEN,
     jwt:
       settings.JWKS_URL && settings.JWT_ISSUER && settings.JWT_AUDIENCE
         ? {

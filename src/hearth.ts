@@ -10,6 +10,8 @@ import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
 import { createJournal } from './journal.ts'
+import { createLogProbe, type LogProbe } from './log/probe.ts'
+import { Meter } from './meter.ts'
 import { openStorage } from './storage.ts'
 
 export interface Hearth {
@@ -28,7 +30,8 @@ export interface Hearth {
  */
 export async function startHearth(config: Config, clock: Clock = systemClock): Promise<Hearth> {
   const { limits } = config
-  const journal = createJournal(getLogger(['hearth']), clock)
+  const meter = new Meter()
+  const journal = createJournal(getLogger(['hearth']), clock, meter)
   const tls = config.tls && readCertificate(config.tls)
   const scheme = tls ? 'https' : 'http'
   const { place, accounts, memberships, tickets, links, ...storage } = await openStorage({
@@ -36,13 +39,17 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
   })
   const { log, bus } = storage
   const { tokenEveryMessage } = config
-  const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, journal })
+  const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, journal, meter })
+  const probe = createLogProbe({ log, clock, limits, journal })
+  const metrics = config.metricsToken ? await createMetrics({ hub, probe }) : undefined
   let origins = config.allowedOrigins ?? loopbackOrigins(config.port, scheme)
   const app = createApp({
     config,
     clock,
     hub,
     journal,
+    probe,
+    metrics,
     accounts,
     memberships,
     tickets,
@@ -50,6 +57,15 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
     foreignUser: config.jwt && (await createForeign(config.jwt, clock)),
     origins: () => origins,
   })
+
+  const end = async (closeListener = async () => {}) => {
+    await hub.drain()
+    metrics?.close()
+    probe.close()
+    await closeListener()
+    await bus.close()
+    await log.close()
+  }
 
   const listener = await runtime
     .serve(app, {
@@ -62,20 +78,13 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
       ...(tls && { tls }),
     })
     .catch(async (error: unknown) => {
-      await hub.drain()
-      await bus.close()
-      await log.close()
+      await end()
       throw error
     })
   if (!config.allowedOrigins) origins = loopbackOrigins(listener.port, scheme)
 
   let closing: Promise<void> | undefined
-  const close = async () => {
-    await hub.drain()
-    await listener.close()
-    await bus.close()
-    await log.close()
-  }
+  const close = () => end(() => listener.close())
   return {
     url: `${scheme}://${urlHost(config.hostname)}:${listener.port}`,
     place,
@@ -93,6 +102,11 @@ function badRequestOf(peer: string) {
 async function createForeign(jwt: NonNullable<Config['jwt']>, clock: Clock) {
   const { createForeignUsers } = await import('./auth/foreign.ts')
   return createForeignUsers(jwt, clock)
+}
+
+async function createMetrics(parts: { hub: Hub; probe: LogProbe }) {
+  const { createMetrics } = await import('./metrics.ts')
+  return createMetrics(parts)
 }
 
 /** @throws {Error} that names the setting, and says what the system says of its file */

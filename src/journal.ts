@@ -4,8 +4,9 @@ import type { Logger } from '@logtape/logtape'
 import type { Clock } from './clock.ts'
 import { Buckets } from './limits.ts'
 import { LogUnavailable } from './log/log.ts'
+import { Meter } from './meter.ts'
 
-/** Between two lines about a log that does not answer. ms */
+/** Between two lines about a log that does not answer; without one for so long it is back. ms */
 const OUTAGE_MS = 10_000
 /** Lines about refusals, for each address: at once, and then per second. */
 const REFUSALS_BURST = 60
@@ -13,6 +14,8 @@ const REFUSALS_RATE = 1
 /** What strangers send may be long, and may hold what opens a door: 40 such letters in a row. */
 const LONGEST = 120
 const SECRET = /[\w-]{40,}/g
+/** Names that we gave, or that a proxy of ours did: they may be as long. */
+const IDS = ['request', 'connection']
 
 export type Facts = Readonly<Record<string, string | number | undefined>>
 
@@ -26,30 +29,55 @@ export interface Refusal extends Facts {
 
 export interface Journal {
   /** What nobody expected; that the log does not answer is said once in a while. */
-  fault(this: void, error: unknown): void
+  fault(this: void, error: unknown, facts?: Facts): void
+  /** The log has answered: when that holds for a while, the end of an outage is said. */
+  answer(this: void): void
   /** What happened, to whom. */
   event(this: void, what: string, facts: Facts): void
   /** What was refused to whom; the lines of one address are counted, not written, in a flood. */
   refusal(this: void, what: 'request' | 'handshake' | 'frame', refusal: Refusal): void
 }
 
-export function createJournal(logger: Logger, clock: Clock): Journal {
+/** @param meter  counts what is written, and what is not for want of room */
+export function createJournal(logger: Logger, clock: Clock, meter = new Meter()): Journal {
   const refusals = new Buckets(REFUSALS_RATE, REFUSALS_BURST)
   let unsaidRefusals = 0
   let saidAt = -Infinity
   let unsaidFaults = 0
+  /** The first and the last time that the log did not answer, until it is back. */
+  let outage: { since: number; until: number } | null = null
   return {
-    fault: (error) => {
-      if (!(error instanceof LogUnavailable)) return logger.error('fault', { error })
+    fault: (error, facts) => {
+      if (!(error instanceof LogUnavailable)) {
+        meter.faults += 1
+        return logger.error('fault', { error, ...facts })
+      }
       const now = clock.now()
+      meter.unanswered += 1
       unsaidFaults += 1
+      outage = { since: outage?.since ?? now, until: now }
       if (now - saidAt < OUTAGE_MS) return
-      logger.error('the log does not answer', { times: unsaidFaults, reason: error.message })
+      const { message: reason } = error
+      logger.error('the log does not answer', { times: unsaidFaults, reason, ...facts })
       saidAt = now
       unsaidFaults = 0
     },
-    event: (what, facts) => logger.info(what, clean(facts)),
+    answer: () => {
+      // A full disk is read as ever: only when nobody complains any more is it over.
+      if (!outage || clock.now() - outage.until < OUTAGE_MS) return
+      const goneMs = Math.round(outage.until - outage.since)
+      logger.warn('the log answers again', { goneMs, unsaid: unsaidFaults || undefined })
+      outage = null
+      saidAt = -Infinity
+      unsaidFaults = 0
+    },
+    event: (what, facts) => {
+      if (what === 'opened') meter.opened += 1
+      if (what === 'closed') meter.closed.add(String(facts.code ?? 'none'))
+      logger.info(what, clean(facts))
+    },
     refusal: (what, refusal) => {
+      meter.refused.add(`${what} ${refusal.code}`)
       if (refusals.take(refusal.address, clock.now()) > 0) return void (unsaidRefusals += 1)
       logger.info(`${what} refused`, clean({ ...refusal, unsaid: unsaidRefusals || undefined }))
       unsaidRefusals = 0
@@ -57,11 +85,24 @@ export function createJournal(logger: Logger, clock: Clock): Journal {
   }
 }
 
+/** The same journal for one request: these facts are in each of its lines. */
+export function withFacts(journal: Journal, more: Facts): Journal {
+  return {
+    ...journal,
+    fault: (error) => journal.fault(error, more),
+    event: (what, facts) => journal.event(what, { ...more, ...facts }),
+    refusal: (what, refusal) => journal.refusal(what, { ...more, ...refusal }),
+  }
+}
+
 /** Facts that are there, short, and without anything that could be a secret. */
 function clean(facts: Facts) {
   const known = Object.entries(facts).filter(([, value]) => value !== undefined)
   return Object.fromEntries(
-    known.map(([name, value]) => [name, typeof value === 'string' ? shorten(value) : value]),
+    known.map(([name, value]) => {
+      const isForeign = typeof value === 'string' && !IDS.includes(name)
+      return [name, isForeign ? shorten(value) : value]
+    }),
   )
 }
 

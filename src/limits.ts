@@ -22,6 +22,9 @@ export const DEFAULT_LIMITS = {
   repairMs: 100,
   /** After a log that did not answer, the next try: ours, and what clients are told. ms */
   logRetryMs: 1_000,
+  /** Between two questions whether the log answers, and for the answer of each. ms */
+  probeMs: 1_000,
+  probeDeadlineMs: 2_000,
   /** One piece of work in Postgres, from the wish to the answer: connection and query. ms */
   databaseMs: 4_500,
   /** Postgres itself gives up a statement after this. ms */

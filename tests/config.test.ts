@@ -31,6 +31,7 @@ const BAD: Record<string, string[]> = {
   TICKET_BIND_IP: ['yes', '1', 'TRUE', 'False'],
   TOKEN_EVERY_MESSAGE: ['no', '0'],
   ADMIN_TOKEN: ['short', '1234567'],
+  METRICS_TOKEN: ['short', '1234567'],
   LOG_LEVEL: ['verbose', 'INFO', 'trace'],
   ...Object.fromEntries(DECIMALS.map((name) => [name, ['0', '-1', '1000001', 'x', 'NaN', '1e3']])),
   ...Object.fromEntries(
@@ -58,7 +59,8 @@ test('an empty environment is a good one', () => {
     )
     assert.deepEqual([config.allowedOrigins, config.trustProxy], [null, 0])
     assert.deepEqual([config.ticketBindIp, config.tokenEveryMessage], [true, false])
-    assert.deepEqual([config.adminToken, config.accessCode], [undefined, undefined])
+    const { adminToken, metricsToken, accessCode } = config
+    for (const secret of [adminToken, metricsToken, accessCode]) assert.equal(secret, undefined)
     assert.deepEqual([config.tls, config.jwt, config.guests], [undefined, undefined, true])
     assert.equal(config.logLevel, 'info')
     assert.deepEqual(config.limits, DEFAULT_LIMITS)
@@ -72,6 +74,7 @@ test('every variable is heard', () => {
     ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
     ...{ TRUST_PROXY: '2', TICKET_BIND_IP: 'false', TOKEN_EVERY_MESSAGE: 'true' },
     ...{ ACCESS_CODE: 'x', ADMIN_TOKEN: '12345678', LOG_LEVEL: 'off' },
+    METRICS_TOKEN: '87654321',
     ...{ TLS_CERT: 'c.pem', TLS_KEY: 'k.pem', JWKS_URL: 'https://a.example/keys' },
     ...{ JWT_ISSUER: 'https://a.example', JWT_AUDIENCE: 'chat' },
     ...Object.fromEntries(
@@ -88,6 +91,7 @@ test('every variable is heard', () => {
     [config.accessCode, config.adminToken, config.logLevel],
     ['x', '12345678', 'off'],
   )
+  assert.equal(config.metricsToken, '87654321')
   assert.equal(config.databaseUrl, 'postgres://u:p@h:5433/d')
   assert.deepEqual(config.natsUrls, ['nats://one:4222', 'tls://two'])
   assert.deepEqual(config.tls, { certFile: 'c.pem', keyFile: 'k.pem' })
@@ -173,6 +177,7 @@ test('with foreign tokens guests stay out, unless they are wanted', () => {
 test('no message shows a secret', () => {
   const secrets = {
     ADMIN_TOKEN: 'hunter2',
+    METRICS_TOKEN: 'hunter2',
     DATABASE_URL: 'mysql://u:hunter2@h/d',
     NATS_URL: 'https://u:hunter2@h',
     PORT: 'hunter2',

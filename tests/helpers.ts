@@ -114,13 +114,19 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
 /** A journal that can be read by the test. */
 export function testJournal() {
   const faults: unknown[] = []
+  /** Of each fault. */
+  const facts: unknown[] = []
   const lines: { what: string; [fact: string]: unknown }[] = []
   const journal: Journal = {
-    fault: (error) => void faults.push(error),
+    fault: (error, more) => {
+      faults.push(error)
+      facts.push(more)
+    },
+    answer: () => {},
     event: (what, facts) => void lines.push({ what, ...facts }),
     refusal: (kind, facts) => void lines.push({ what: `${kind} refused`, ...facts }),
   }
-  return { journal, faults, lines }
+  return { journal, faults, facts, lines }
 }
 
 /** Keeps whatever is appended from now on waiting. @returns lets it, and all that follows, go on */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { configure, getLogger, reset, type LogRecord } from '@logtape/logtape'
-import { createJournal } from '../src/journal.ts'
+import { createJournal, withFacts } from '../src/journal.ts'
 import { LogUnavailable } from '../src/log/log.ts'
 import { knock } from './conformance/raw.ts'
 import { connect, newcomer, newTicket, post, signIn, TestClock } from './helpers.ts'
@@ -63,6 +63,9 @@ test('what strangers send is cut, and shows nothing that could be a secret', asy
   const [line] = lines()
   assert.ok(!JSON.stringify(line).includes(TOKEN.slice(0, 20)), JSON.stringify(line))
   assert.equal(String((line as unknown as { path: string }).path).length, 120)
+  // A proxy of ours may give a request a long name.
+  withFacts(journal, { request: TOKEN }).event('signed in', { user: TOKEN })
+  assert.deepEqual(lines()[1], { what: 'signed in', request: TOKEN, user: '…' })
 })
 
 test('a log that does not answer is said every ten seconds, anything else each time', async (t) => {
@@ -77,6 +80,27 @@ test('a log that does not answer is said every ten seconds, anything else each t
     ['the log does not answer', 'the log does not answer', 'fault', 'fault'],
   )
   assert.equal((lines()[1] as unknown as { times: number }).times, 5)
+})
+
+test('the end of an outage is said once nobody complains any more, with how long it was', async (t) => {
+  const { journal, clock, lines } = await openJournal()
+  t.after(reset)
+  journal.answer()
+  for (let n = 0; n < 3; n += 1) {
+    journal.fault(new LogUnavailable('the disk is full'))
+    await clock.advance(2_000)
+    journal.answer()
+  }
+  await clock.advance(10_000)
+  journal.answer()
+  journal.answer()
+  const said = lines().map(({ what, ...facts }) => [what, (facts as { goneMs?: number }).goneMs])
+  assert.deepEqual(said, [
+    ['the log does not answer', undefined],
+    ['the log answers again', 4_000],
+  ])
+  journal.fault(new LogUnavailable('again'))
+  assert.equal(lines().length, 3, 'another outage is said at once')
 })
 
 test('of a real server every line is JSON, every refusal has one, and no secret is in any', async (t) => {
@@ -142,5 +166,10 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
     assert.equal(level, 'INFO')
     if (message.endsWith('refused')) assert.equal(properties.address, '127.0.0.1')
     if (message.startsWith('frame')) assert.equal(properties.user, ann.account.user.id)
+    const isOfSocket = /^(frame|opened|closed)/.test(message)
+    // A head that can be read in two ways is refused before there is a request.
+    const hasNoName = String(properties.reason).includes('its head')
+    const name = isOfSocket ? properties.connection : properties.request
+    if (!hasNoName) assert.match(String(name), /^[\da-f]{16}$/, message)
   }
 })

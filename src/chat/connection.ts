@@ -71,6 +71,8 @@ export interface ConnectionOptions {
   hub: Hub
   socket: Socket
   identity: Identity
+  /** For the journal: of the request that it came by. */
+  id?: string
   /** The client's, as the handshake found it. */
   address: string
   /** Redeems a fresh ticket of a live socket; null when it is not good. */
@@ -138,7 +140,8 @@ export class Connection implements Subscriber {
 
   /** For the journal. */
   get #who() {
-    return { user: this.user.id, address: this.#options.address }
+    const { id, address } = this.#options
+    return { connection: id, user: this.user.id, address }
   }
 
   get session() {
@@ -170,6 +173,7 @@ export class Connection implements Subscriber {
     const size = sizeOf(data)
     if (size > protocol.FRAME_BYTES) return this.close(CLOSE.TOO_BIG)
     if (isPong(data)) return
+    this.#hub.meter.frames += 1
     const retryAfterMs = this.#state.frames.take(now)
     // Refused unread, and read only for an answer that is given.
     if (retryAfterMs > 0) return this.#refuseForRate(() => labelsIn(data), retryAfterMs)
@@ -420,7 +424,7 @@ export class Connection implements Subscriber {
       const { of, id, room } = labels()
       const message = `too fast: again in ${retryAfterMs} ms`
       this.#answer({ of, id, room, code: 'rate_limited', message, retryAfterMs })
-    }
+    } else this.#hub.meter.dropped += 1
     if (this.#refusals.add(now)) this.close(CLOSE.TOO_FAST, TOO_FAST_RETRY_MS)
   }
 

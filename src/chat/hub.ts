@@ -7,6 +7,7 @@ import type { Directory } from '../bus/directory.ts'
 import { sleep, type Clock } from '../clock.ts'
 import type { Journal } from '../journal.ts'
 import { TokenBucket, type Limits } from '../limits.ts'
+import { Meter } from '../meter.ts'
 import { createAppender, type Appender } from '../log/appender.ts'
 import type { Draft, Log, Outcome, ReadPosition } from '../log/log.ts'
 import type { Entry, ServerEvent } from '../protocol.ts'
@@ -60,6 +61,7 @@ export interface HubOptions {
   tokenEveryMessage: boolean
   /** For the operator. */
   journal: Journal
+  meter?: Meter
 }
 
 export class Hub {
@@ -68,6 +70,7 @@ export class Hub {
   readonly bus: Bus
   readonly clock: Clock
   readonly limits: Limits
+  readonly meter: Meter
   /** No new work is taken: the process is about to end. */
   isDraining = false
   /** Frames that came since then. */
@@ -89,10 +92,12 @@ export class Hub {
     this.bus = options.bus
     this.clock = options.clock
     this.limits = options.limits
+    this.meter = options.meter ?? new Meter()
     this.#appender = createAppender({
       log: this.log,
       clock: this.clock,
       limits: this.limits,
+      meter: this.meter,
       onAppended: (entries) => this.#deliver(entries),
       onFault: (error) => {
         // What was appended without an answer may be in the log.
@@ -169,16 +174,28 @@ export class Hub {
     }
   }
 
+  /** How much there is of everything that comes and goes; whoever is here or was just now is a user. */
+  get sizes() {
+    const rooms = [...this.#rooms.values()]
+    return {
+      users: this.#users.size - this.#absent.size,
+      rooms: rooms.length,
+      tailBytes: rooms.reduce((sum, { tailBytes }) => sum + tailBytes, 0),
+      behind: rooms.reduce((sum, { behind }) => sum + behind, 0),
+      appendsWaiting: this.#appender.waiting,
+    }
+  }
+
   /* ------------------------------------------------------------------ rooms */
 
   /** The room, which hears from other nodes from now on; it asks the log at the first join. */
   room(name: string): Room {
     const known = this.#rooms.get(name)
     if (known) return known
-    const { log, clock, limits } = this
+    const { log, clock, limits, meter } = this
     const onFault = this.options.journal.fault
     const room = new Room({
-      ...{ name, log, clock, limits, onFault },
+      ...{ name, log, clock, limits, meter, onFault },
       subscribed: this.bus.subscribe(name),
       met: this.#neighbours.meet(name),
       onPresence: (user, isHere) => this.#neighbours.note({ room: name, user, isHere }),

@@ -4,6 +4,7 @@ import { runtime } from '#runtime'
 import { RESUME_LIMIT } from '../../static/protocol.js'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
+import { Meter } from '../meter.ts'
 import type { Compared, Entrance, Log, Position } from '../log/log.ts'
 import { encodeEvent, type Entry, type FrameOf, type Page, type User } from '../protocol.ts'
 import type { Frame } from '../runtime/runtime.ts'
@@ -25,6 +26,7 @@ export interface RoomOptions {
   log: Log
   clock: Clock
   limits: Limits
+  meter?: Meter
   /** Hears who came here, and who is not missed here any more. */
   onPresence(user: User, isHere: boolean): void
   /** Gets what nobody expected, for the operator. */
@@ -34,6 +36,7 @@ export interface RoomOptions {
 export class Room {
   readonly name: string
   readonly #options: RoomOptions
+  readonly #meter: Meter
   readonly #sequencer: Sequencer
   readonly #tail: Tail
   readonly #presence: Presence
@@ -47,6 +50,8 @@ export class Room {
   #flushed: number
   #isPrivate = false
   #flushedAt = -Infinity
+  /** Since when something waits for a flush. */
+  #waitsSince: number | null = null
   #flushTook = 0
   #cancelFlush: (() => void) | null = null
   #freshPage: { head: number; frame: Frame } | null = null
@@ -56,6 +61,7 @@ export class Room {
   constructor(options: RoomOptions) {
     const { name, log, clock, limits } = options
     this.#options = options
+    this.#meter = options.meter ?? new Meter()
     this.name = name
     this.#tail = new Tail(limits)
     this.#presence = new Presence(limits, (user, isHere) => options.onPresence(user, isHere))
@@ -65,8 +71,14 @@ export class Room {
       log,
       clock,
       limits,
-      onLive: (entry) => this.#tail.push(entry),
-      onRepaired: () => this.flushSoon(),
+      onLive: (entry) => {
+        this.#waitsSince ??= clock.now()
+        this.#tail.push(entry)
+      },
+      onRepaired: () => {
+        this.#meter.repairs += 1
+        this.flushSoon()
+      },
     })
     this.#flushed = this.#sequencer.head
   }
@@ -79,6 +91,11 @@ export class Room {
   /** Nobody is here, and nobody is missed. */
   get isEmpty() {
     return this.#seats.size + this.#arriving === 0 && this.#presence.isLocallyEmpty
+  }
+
+  /** Entries of the log that this node heard of and does not have. */
+  get behind() {
+    return this.#sequencer.behind
   }
 
   get tailBytes() {
@@ -120,6 +137,7 @@ export class Room {
     this.#tail.clear()
     this.#freshPage = null
     this.#sequencer.restart(head)
+    this.#waitsSince = null
     this.#flushed = head
     for (const seat of this.#seats) seat.cursor = NOWHERE
     for (const seat of this.#live) void this.#catchUp(seat)
@@ -149,6 +167,7 @@ export class Room {
       await this.#sequencer.reach(entrance.head)
       const reset = this.#mustReset(request, entrance)
       const isFresh = reset || request.after === undefined
+      this.#meter.joins.add(reset ? 'reset' : isFresh ? 'fresh' : 'continued')
       const page = isFresh ? await this.#readFreshPage(request.limit) : null
       return listener.isClosed ? null : this.#seat(listener, request.after, page, reset, before)
     } finally {
@@ -255,12 +274,17 @@ export class Room {
     if (this.#flushed === this.#sequencer.head) return
     const { clock } = this.#options
     const started = clock.now()
-    const frame = encodeFrame(this.#tail.since(this.#flushed))
+    const texts = this.#tail.since(this.#flushed)
+    const frame = encodeFrame(texts)
     this.#flushed = this.#sequencer.head
     for (const { listener } of this.#live) listener.send(frame)
     this.#tail.trim(this.#flushed)
     this.#flushedAt = this.usedAt = started
-    this.#flushTook = clock.now() - started
+    const ended = clock.now()
+    this.#flushTook = ended - started
+    this.#meter.delivered.add('flush', texts.length * this.#live.size)
+    this.#meter.observe('delivery', ended - (this.#waitsSince ?? started))
+    this.#waitsSince = null
   }
 
   /**
@@ -291,6 +315,7 @@ export class Room {
     const step = this.#tail.step(cursor, this.#flushed) ?? (await this.#readStep(seat))
     if (seat.isGone || seat.cursor !== cursor) return
     seat.cursor = step.last
+    this.#meter.delivered.add('catch_up', step.texts.length)
     seat.listener.send(encodeFrame(step.texts))
   }
 

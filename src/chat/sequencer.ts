@@ -55,6 +55,11 @@ export class Sequencer {
     this.#settle(Infinity)
   }
 
+  /** Entries of the log that we heard of and do not have. */
+  get behind() {
+    return Math.max(0, this.#known - this.head)
+  }
+
   /** Takes an entry from wherever; one that is live already is ignored. */
   accept(entry: Entry) {
     if (entry.seq <= this.head) return

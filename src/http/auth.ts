@@ -64,7 +64,8 @@ export function isOwnOrigin(c: Context, { origins }: Services): boolean {
   return origins().includes(c.req.header('origin') ?? '')
 }
 
-function bearerToken(c: Context): string | undefined {
+/** As any program sends it. */
+export function bearerToken(c: Context): string | undefined {
   return /^Bearer ([\w-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
 }
 

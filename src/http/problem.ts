@@ -29,12 +29,12 @@ export function problem(c: Context, code: ErrorCode, options: ProblemOptions = {
 }
 
 /** Writes a line for every request that was answered with a problem. */
-export function refusalsTo({ config, journal }: Pick<Services, 'config' | 'journal'>) {
+export function refusalsTo({ config }: Pick<Services, 'config'>) {
   return createMiddleware<HearthEnv>(async (c, next) => {
     await next()
     const refusal = c.get('refusal')
     if (!refusal) return
-    journal.refusal(isUpgrade(c) ? 'handshake' : 'request', {
+    c.var.journal.refusal(isUpgrade(c) ? 'handshake' : 'request', {
       ...refusal,
       method: c.req.method,
       path: c.req.path,

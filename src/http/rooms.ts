@@ -14,7 +14,7 @@ import { type HearthEnv, type Services } from './services.ts'
 const NOT_OWNED = { detail: 'only its owner may do this' }
 
 export function roomRoutes(services: Services): Hono<HearthEnv> {
-  const { clock, config, hub, journal, memberships } = services
+  const { clock, config, hub, memberships } = services
   const { limits } = config
   const onlySignedIn = signedIn(services)
   const rate = rateLimit(limits.roomChangesPerMinute, clock, (c) => c.var.session.user.id)
@@ -83,7 +83,7 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
     if (outcome === 'forbidden') return problem(c, outcome, NOT_OWNED)
     if (outcome === 'not_found') return problem(c, outcome, { detail: 'not a member' })
     hub.endMembership(user, room)
-    journal.event('removed', { room, user, by })
+    c.var.journal.event('removed', { room, user, by })
     return c.body(null, 204)
   })
 

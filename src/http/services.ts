@@ -11,6 +11,7 @@ import type { Hub } from '../chat/hub.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Journal } from '../journal.ts'
+import type { LogProbe } from '../log/probe.ts'
 
 export interface Services {
   config: Config
@@ -23,15 +24,31 @@ export interface Services {
   links: Tickets
   /** Whom another issuer vouches for, when there is one. */
   foreignUser: ForeignUsers | undefined
-  /** For the operator. */
+  /** For the operator, about no request: those have `c.var.journal`. */
   journal: Journal
+  probe: LogProbe
+  /** All that is measured, as Prometheus reads it; when somebody may ask for it. */
+  metrics: Metrics | undefined
   /** The origins a browser may come from. */
   origins(): readonly string[]
 }
 
-/** Hono's variables: who asks, once the middleware has found out; why it was refused. */
+export interface Metrics {
+  readonly contentType: string
+  read(): Promise<string>
+}
+
+/** Hono's variables. */
 export interface HearthEnv {
-  Variables: { session: Session; refusal: { code: string; reason: string | undefined } }
+  Variables: {
+    /** Of this request: its id is in every line. */
+    requestId: string
+    journal: Journal
+    /** Who asks, once the middleware has found out. */
+    session: Session
+    /** Why it was refused. */
+    refusal: { code: string; reason: string | undefined }
+  }
 }
 
 /** The canonical address that a request counts for. */

@@ -15,7 +15,7 @@ import { addressOf, type HearthEnv, type Services } from './services.ts'
 const TICKETS_PER_CONNECTION = 10
 
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
-  const { accounts, clock, config, hub, journal, links, tickets } = services
+  const { accounts, clock, config, hub, links, tickets } = services
   const { limits } = config
   const sessionRate = rateLimit(limits.sessionsPerMinute, clock, (c) => addressOf(c, config))
   const ticketsPerMinute = limits.connectionsPerUser * TICKETS_PER_CONNECTION
@@ -32,7 +32,7 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
     if (signIn instanceof Response) return signIn
     writeCookie(c, services, token)
     const { user, role } = signIn
-    journal.event('signed in', { user: user.id, role, address: addressOf(c, config) })
+    c.var.journal.event('signed in', { user: user.id, role, address: addressOf(c, config) })
     return c.json({ user, token, expiresAt: endOf(signIn), role }, 201)
   })
 
@@ -52,7 +52,7 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
     const ended = await accounts.endSessions(c.var.session, all)
     hub.endSessions(ended)
     const { user } = c.var.session
-    journal.event('signed out', { user: user.id, sessions: ended.length })
+    c.var.journal.event('signed out', { user: user.id, sessions: ended.length })
     clearCookie(c, services)
     return c.body(null, 204)
   })
@@ -109,10 +109,15 @@ function guestFault({ code = '' }: { code?: string | undefined }, config: Config
 }
 
 /** A session of the user whom a token of our issuer speaks of; no longer than the token. */
-async function startForeignSession(services: Services, c: Context, jwt: string, hash: string) {
-  const { accounts, clock, config, foreignUser, journal } = services
+async function startForeignSession(
+  services: Services,
+  c: Context<HearthEnv>,
+  jwt: string,
+  hash: string,
+) {
+  const { accounts, clock, config, foreignUser } = services
   const user = await foreignUser?.(jwt).catch((error: unknown) => {
-    journal.fault(error)
+    c.var.journal.fault(error)
     return undefined
   })
   const { logRetryMs, longestSessionMs } = config.limits

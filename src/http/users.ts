@@ -8,7 +8,7 @@ import { problem } from './problem.ts'
 import { type HearthEnv, type Services } from './services.ts'
 
 export function userRoutes(services: Services): Hono<HearthEnv> {
-  const { accounts, hub, journal } = services
+  const { accounts, hub } = services
   return new Hono<HearthEnv>().delete('/users/:user', signedIn(services), async (c) => {
     const { user: by, role } = c.var.session
     const user = c.req.param('user')
@@ -18,7 +18,7 @@ export function userRoutes(services: Services): Hono<HearthEnv> {
     const sessions = await accounts.ban(user)
     if (!sessions) return problem(c, 'not_found', { detail: 'no such user' })
     hub.endSessions(sessions, CLOSE.BANNED)
-    journal.event('banned', { user, by: by.id })
+    c.var.journal.event('banned', { user, by: by.id })
     return c.body(null, 204)
   })
 }

@@ -8,6 +8,7 @@ import type { ErrorCode } from '../protocol.ts'
 import { isOwnOrigin } from './auth.ts'
 import { later, OVERLOAD_RETRY_MS, type Place, type Places, type Refusal } from './places.ts'
 import { problem, type ProblemOptions } from './problem.ts'
+import type { Journal } from '../journal.ts'
 import { addressOf, isUpgrade, type HearthEnv, type Services } from './services.ts'
 
 const TICKET = /^ticket\.([\w-]{16,128})$/
@@ -23,7 +24,7 @@ export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptio
 }
 
 export function webSocketRoute(services: Services, places: Places): Handler<HearthEnv> {
-  const { config, hub, accounts, tickets, clock, journal } = services
+  const { config, hub, accounts, tickets, clock } = services
   const { limits } = config
 
   /** The user and session that a ticket stands for. */
@@ -57,6 +58,7 @@ export function webSocketRoute(services: Services, places: Places): Handler<Hear
     ticket: string,
     address: string,
     place: Place,
+    journal: Journal,
   ): Promise<Identity | Refusal> => {
     try {
       const identity = await redeem(ticket, address)
@@ -70,11 +72,12 @@ export function webSocketRoute(services: Services, places: Places): Handler<Hear
 
   return async (c) => {
     const address = addressOf(c, config)
+    const { journal, requestId: id } = c.var
     const ticket = offeredTicket(c)
     const refusal = obstacle(c, address, ticket)
     if (refusal) return refuseUpgrade(c, ...refusal)
     const place = places.take(address)
-    const identity = await identify(ticket!, address, place)
+    const identity = await identify(ticket!, address, place, journal)
     if (Array.isArray(identity)) {
       place.leave()
       return refuseUpgrade(c, ...identity)
@@ -90,6 +93,7 @@ export function webSocketRoute(services: Services, places: Places): Handler<Hear
           hub,
           socket: runtime.socket(ws),
           identity,
+          id,
           address,
           redeem: (fresh) => redeem(fresh, address),
           onGone: () => {

@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer'
 import { setImmediate } from 'node:timers'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
+import { Meter } from '../meter.ts'
 import type { Entry } from '../protocol.ts'
 import { LogUnavailable, type Draft, type Log, type Outcome } from './log.ts'
 
@@ -23,6 +24,8 @@ export interface Appender {
    * seen the batch. Never rejects.
    */
   append(draft: Draft): Promise<Outcome>
+  /** Drafts that no commit has taken yet. */
+  readonly waiting: number
   /** Resolves when nothing waits and nothing is in flight. */
   idle(): Promise<void>
 }
@@ -35,16 +38,19 @@ export interface AppenderOptions {
   onAppended(entries: Entry[]): void
   /** Gets what went wrong, for the operator. */
   onFault(error: unknown): void
+  meter?: Meter
 }
 
 interface Waiting {
   draft: Draft
   size: number
+  /** Since when it waits. */
+  since: number
   resolve(outcome: Outcome): void
 }
 
 export function createAppender(options: AppenderOptions): Appender {
-  const { log, clock, limits, onAppended, onFault } = options
+  const { log, clock, limits, onAppended, onFault, meter = new Meter() } = options
   const queue: Waiting[] = []
   let isRunning = false
   let startedAt = -Infinity
@@ -89,11 +95,17 @@ export function createAppender(options: AppenderOptions): Appender {
     while (queue.length > 0) {
       await gather()
       const batch = takeBatch()
+      meter.observe('commit', batch.length)
       const outcomes = await store(batch.map(({ draft }) => draft))
       // Who waits behind a batch that got no answer would only wait as long again.
       if (outcomes.includes(UNAVAILABLE)) batch.push(...queue.splice(0))
       onAppended(outcomes.flatMap((outcome) => newEntry(outcome) ?? []))
-      for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] ?? UNAVAILABLE)
+      const now = clock.now()
+      for (const [index, { resolve, since }] of batch.entries()) {
+        const outcome = outcomes[index] ?? UNAVAILABLE
+        meter.settle(outcome, now - since)
+        resolve(outcome)
+      }
     }
     isRunning = false
     for (const resolve of idlers) resolve()
@@ -104,12 +116,15 @@ export function createAppender(options: AppenderOptions): Appender {
     append: (draft) =>
       new Promise((resolve) => {
         if (queue.length >= limits.waitingAppends) return resolve(OVERLOADED)
-        queue.push({ draft, size: sizeOf(draft), resolve })
+        queue.push({ draft, size: sizeOf(draft), since: clock.now(), resolve })
         if (isRunning) return
         isRunning = true
         // After the sockets that are readable in this turn of the event loop: they are one batch.
         setImmediate(() => void run())
       }),
+    get waiting() {
+      return queue.length
+    },
     idle: () =>
       isRunning ? new Promise<void>((resolve) => idlers.push(resolve)) : Promise.resolve(),
   }

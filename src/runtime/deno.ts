@@ -17,6 +17,8 @@ const IDLE_TIMEOUT = 240
 const closing = new Set<WebSocket>()
 
 export const runtime: Runtime = {
+  name: `deno ${Deno.version.deno}`,
+
   serve: async (app, options) => {
     try {
       const server = Deno.serve(

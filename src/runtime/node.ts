@@ -31,6 +31,8 @@ const MAX_HEADERS = 128
 const tcpSockets = new WeakMap<WebSocket, TcpSocket>()
 
 export const runtime: Runtime = {
+  name: `node ${process.versions.node}`,
+
   serve: async (app, options) => {
     const server = createAdaptorServer({
       fetch: (request, env) => {

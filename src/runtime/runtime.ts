@@ -4,6 +4,8 @@ import type { Context, Env, Hono } from 'hono'
 import type { WSContext, WSEvents } from 'hono/ws'
 
 export interface Runtime {
+  /** Name and version, for the operator. */
+  readonly name: string
   /**
    * Listens, and resolves once it does.
    * @throws {AddressInUse} when the port is taken; {BadCertificate}; else what the system says

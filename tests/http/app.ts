@@ -10,6 +10,7 @@ import { localBus, localDirectory } from '../../src/bus/local.ts'
 import { Hub } from '../../src/chat/hub.ts'
 import type { Services } from '../../src/http/services.ts'
 import { openDatabase } from '../../src/log/sqlite.ts'
+import { createLogProbe } from '../../src/log/probe.ts'
 import { createSqliteLog } from '../../src/log/sqlite-log.ts'
 import { TestClock, testConfig, testJournal, type ServerOptions } from '../helpers.ts'
 
@@ -26,13 +27,15 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
   })
   const { limits } = config
   const database = openDatabase(':memory:')
-  const { journal, faults, lines } = testJournal()
+  const { journal, faults, facts, lines } = testJournal()
   const log = createSqliteLog(database, clock)
   const hub = new Hub({
     ...{ log, bus: localBus, directory: localDirectory, clock, limits },
     ...{ tokenEveryMessage: false, journal },
   })
+  const probe = createLogProbe({ log, clock, limits, journal })
   t.after(async () => {
+    probe.close()
     await hub.drain()
     database.close()
   })
@@ -41,6 +44,8 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     clock,
     hub,
     journal,
+    probe,
+    metrics: undefined,
     accounts: createSqliteAccounts(database, limits, clock),
     memberships: createSqliteMemberships(database, clock),
     foreignUser: undefined,
@@ -71,7 +76,7 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     const cookie = response.headers.get('set-cookie')!.split(';')[0]!
     return { bearer: { authorization: `Bearer ${token}` }, cookie: { cookie }, token }
   }
-  return { app, clock, hub, faults, lines, get, send, post, signIn }
+  return { app, clock, hub, faults, facts, lines, get, send, post, signIn }
 }
 
 /** A problem as RFC 9457 has it, with this status and code. */

@@ -40,6 +40,7 @@ function assertProtected(headers: Headers, what: string) {
   for (const [name, value] of Object.entries(EVERYWHERE)) {
     assert.equal(headers.get(name), value, `${what}: ${name}`)
   }
+  assert.match(headers.get('x-request-id') ?? '', /^[\da-f]{16}$/, what)
   for (const name of NOWHERE) assert.equal(headers.get(name), null, `${what}: ${name}`)
 }
 
@@ -51,6 +52,10 @@ test('every answer carries the headers that protect it', async (t) => {
   const table: [status: number, type: string | null, ask: () => Response | Promise<Response>][] = [
     [404, PROBLEM, () => get('/missing.js')],
     [404, PROBLEM, () => get('/api/nothing', bearer)],
+    [404, PROBLEM, () => get('/metrics')],
+    [200, 'application/json', () => get('/livez')],
+    [200, 'application/json', () => get('/readyz')],
+    [405, PROBLEM, () => send('POST', '/readyz')],
     [404, PROBLEM, () => get('/elsewhere', upgrade)],
     [405, PROBLEM, () => send('POST', '/')],
     [405, PROBLEM, () => send('DELETE', '/style.css')],
