@@ -3,6 +3,7 @@
 import process from 'node:process'
 import { configure, getConsoleSink, jsonLinesFormatter } from '@logtape/logtape'
 import { readConfig, type Config } from './config.ts'
+import { warnOfDescriptors } from './descriptors.ts'
 import { startHearth, type Hearth } from './hearth.ts'
 import { DatabaseError } from './log/log.ts'
 import { AddressInUse } from './runtime/runtime.ts'
@@ -16,6 +17,7 @@ async function main() {
   const { config, problems } = readConfig(process.env)
   if (problems) return fail(`Hearth cannot start:\n${problems.join('\n')}`, EXIT_BAD_CONFIG)
   await configureLogs(config)
+  warnOfDescriptors(config.limits.connections)
   try {
     const starting = startHearth(config)
     endOnSignal(starting)

@@ -1,0 +1,51 @@
+/** The limit of open files: read where the system shows it, and told when it is too low. */
+
+import assert from 'node:assert/strict'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
+import { test } from 'node:test'
+import { descriptorLimit, descriptorShortage } from '../src/descriptors.ts'
+import { tempFolder } from './helpers.ts'
+import { startProcess } from './process.ts'
+
+const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
+Max processes             7801                 7801                 processes
+Max open files            1024                 524288               files
+Max locked memory         8388608              8388608              bytes
+`
+
+test('the soft limit counts; where there is none to read, nothing is said', () => {
+  assert.equal(descriptorLimit(LIMITS), 1_024)
+  assert.equal(descriptorLimit(LIMITS.replace('1024  ', 'unlimited')), Infinity)
+  for (const text of ['', 'Max open files', LIMITS.replace('open', 'closed')]) {
+    assert.equal(descriptorLimit(text), null)
+  }
+})
+
+test('a shortage names both numbers and the way out', () => {
+  const { limit, needed, advice } = descriptorShortage(10_000, 1_024)!
+  assert.deepEqual([limit, needed], [1_024, 10_256])
+  assert.match(advice, /LimitNOFILE.*ulimit -n.*MAX_CONNECTIONS/)
+  for (const enough of [10_256, Infinity, null]) {
+    assert.equal(descriptorShortage(10_000, enough), null)
+  }
+})
+
+test('a server that may open too little starts, and says so', async (t) => {
+  if (!existsSync('/proc/self/limits')) return t.skip('there is no /proc')
+  const script = `${tempFolder(t)}/start`
+  // Deno shows /proc to those that may do all.
+  const start = process.versions.deno ? 'run --allow-all' : '--import tsx'
+  writeFileSync(script, `#!/bin/sh\nulimit -n 256\nexec ${process.execPath} ${start} src/main.ts\n`)
+  chmodSync(script, 0o755)
+  const few = startProcess(t, { PORT: '0', DATA_FILE: ':memory:' }, script)
+  const line = JSON.parse(await few.says(/.*too few open files.*/)) as {
+    level: string
+    message: string
+    properties: { limit: number; needed: number }
+  }
+  assert.equal(line.level, 'WARN')
+  assert.equal(line.message, 'too few open files are allowed')
+  assert.deepEqual([line.properties.limit, line.properties.needed], [256, 10_256])
+  await few.says(/Hearth is at/)
+})
