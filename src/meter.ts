@@ -41,8 +41,11 @@ export class Meter {
   opened = 0
   /** By the code that we closed with; `none` when the peer went by itself. */
   readonly closed = new Tally(...Object.values(CLOSE).map(String), 'none')
-  /** By what was refused and the code: `handshake unauthorized`. */
-  readonly refused = new Tally()
+  /** By what was refused and the code; a bad ticket is `handshake unauthorized`. */
+  readonly refused = new Tally(
+    ...['handshake unauthorized', 'handshake too_many', 'request unauthorized'],
+    ...['request rate_limited', 'frame rate_limited'],
+  )
   /** What nobody expected. */
   faults = 0
   /** Questions that the log did not answer. */
