@@ -54,10 +54,10 @@ export class Meter {
   observe: <K extends keyof Observed>(what: K, value: Observed[K]) => void = () => {}
 
   /** What became of a draft that waited for `ms`. */
-  settle({ entry, ...outcome }: Outcome, ms: number) {
+  settle(outcome: Outcome, ms: number) {
     this.observe('append', ms)
-    if (!entry) return
-    if ('repeat' in outcome && outcome.repeat) this.repeats += 1
-    else this.appended.add(entry.kind)
+    if (!outcome.entry) return
+    if (outcome.repeat) this.repeats += 1
+    else this.appended.add(outcome.entry.kind)
   }
 }

@@ -105,9 +105,10 @@ test('the end of an outage is said once nobody complains any more, with how long
 
 test('of a real server every line is JSON, every refusal has one, and no secret is in any', async (t) => {
   const env = { PORT: '0', DATA_FILE: ':memory:', ADMIN_TOKEN: 'correct-horse-battery' }
-  const server = startProcess(t, env)
+  const METRICS_TOKEN = 'what-prometheus-says'
+  const server = startProcess(t, { ...env, METRICS_TOKEN })
   const url = await server.url()
-  const secrets: string[] = [env.ADMIN_TOKEN, 'a word between friends', 'wrong-admin-token']
+  const secrets = [env.ADMIN_TOKEN, METRICS_TOKEN, 'a word between friends', 'wrong-admin-token']
 
   const name = 'Ann {"level":"FATAL"}'
   const ann = await newcomer(t, url, name)
@@ -122,6 +123,9 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
   await post(`${url}/api/rooms`, { room: 'den' }, TOKEN)
   await fetch(`${url}/api/session?token=${TOKEN}`, { headers: { cookie: `hearth=${TOKEN}` } })
   await fetch(`${url}/${TOKEN}.js`)
+  for (const authorization of [`Bearer ${METRICS_TOKEN}`, `Bearer ${TOKEN}`]) {
+    await (await fetch(`${url}/metrics`, { headers: { authorization } })).body?.cancel()
+  }
   await knock(t, url, TOKEN)
   await knock(t, url, ticket, { Origin: 'https://evil.example' })
   await knock(t, url, ticket, {}, { target: `/ws/${ticket}` })
@@ -155,6 +159,7 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
     ...['signed in', 'signed in', 'request refused forbidden', 'request refused invalid'],
     ...['request refused unauthorized', 'request refused unauthorized'],
     ...['request refused not_found', 'handshake refused unauthorized'],
+    'request refused unauthorized',
     ...['handshake refused forbidden', 'handshake refused not_found', 'frame refused not_joined'],
     ...['request refused invalid', 'request refused invalid'],
     ...['frame refused invalid_frame', 'frame refused unknown_type', 'frame refused unauthorized'],

@@ -31,8 +31,12 @@ export interface LogProbeOptions {
 export function createLogProbe({ log, clock, limits, journal }: LogProbeOptions): LogProbe {
   let isUp = true
   let isAsking = false
+  let isClosed = false
+  let cancel = () => {}
   let answeredAt = clock.now()
   const fail = (error: unknown) => {
+    // The log may have been closed under a question.
+    if (isClosed) return
     isUp = false
     journal.fault(error)
   }
@@ -40,9 +44,9 @@ export function createLogProbe({ log, clock, limits, journal }: LogProbeOptions)
     if (isAsking) return
     isAsking = true
     const { probeDeadlineMs: deadline } = limits
-    const cancel = clock.after(deadline, () =>
-      fail(new LogUnavailable(`silent for ${deadline} ms`)),
-    )
+    const giveUp = () => fail(new LogUnavailable(`silent for ${deadline} ms`))
+    // In two halves: after a stall of this process there is time to read what came meanwhile.
+    cancel = clock.after(deadline / 2, () => (cancel = clock.after(deadline / 2, giveUp)))
     try {
       await log.compare([POSITION])
       isUp = true
@@ -63,6 +67,10 @@ export function createLogProbe({ log, clock, limits, journal }: LogProbeOptions)
     get silentMs() {
       return clock.now() - answeredAt
     },
-    close: stop,
+    close: () => {
+      isClosed = true
+      stop()
+      cancel()
+    },
   }
 }
