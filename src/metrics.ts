@@ -39,10 +39,14 @@ export function createMetrics({ hub, probe }: { hub: Hub; probe: LogProbe }) {
 /** Users, rooms and addresses are never labels: there may be any number of them. */
 function countersOf({ meter }: Hub): Named[] {
   return [
-    ['hearth_connections_opened_total', 'Sockets that were let in', () => meter.opened],
+    [
+      'hearth_connections_opened_total',
+      'Sockets and event streams that were let in',
+      () => meter.opened,
+    ],
     [
       'hearth_connections_closed_total',
-      'Sockets that are over, by the code of our close; none: the peer went by itself',
+      'Those that are over, by the code of our close; none: the peer went by itself',
       ...byLabel('code', meter.closed),
     ],
     [
@@ -96,7 +100,14 @@ function gaugesOf(hub: Hub, probe: LogProbe): Named[] {
     [
       'hearth_connections',
       'Open connections, by kind',
-      () => [[{ kind: 'websocket' }, hub.connections.size]],
+      () => {
+        const streams = [...hub.connections].filter(({ isPresent }) => !isPresent).length
+        const sockets = hub.connections.size - streams
+        return [
+          [{ kind: 'websocket' }, sockets],
+          [{ kind: 'events' }, streams],
+        ]
+      },
       ['kind'],
     ],
     ['hearth_connections_limit', 'MAX_CONNECTIONS', () => hub.limits.connections],

@@ -26,6 +26,8 @@ export interface EventStreamOptions {
   hub: Hub
   sink: Sink
   session: Session
+  /** As a connection's. */
+  id: string
   /** The client's, for the journal. */
   address: string
   /** Called once, when the stream's place is free again; with the code when we ended it. */
@@ -60,7 +62,7 @@ export class EventStream implements Subscriber {
     const now = (this.#writtenAt = hub.clock.now())
     this.#outflow = new Outflow(now)
     hub.add(this)
-    hub.options.journal.event('stream opened', this.#who)
+    hub.options.journal.event('opened', this.#who)
     this.#write(Buffer.from(`: hearth\nretry: ${RETRY_MS}\n\n`))
   }
 
@@ -73,7 +75,8 @@ export class EventStream implements Subscriber {
   }
 
   get #who() {
-    return { user: this.user.id, address: this.#options.address }
+    const { id: connection, address } = this.#options
+    return { connection, kind: 'events', user: this.user.id, address }
   }
 
   get queued() {
@@ -200,7 +203,7 @@ export class EventStream implements Subscriber {
     this.#unseat()
     const { hub, onGone } = this.#options
     hub.remove(this)
-    hub.options.journal.event('stream closed', { code, ...this.#who })
+    hub.options.journal.event('closed', { code, ...this.#who })
     onGone(code)
   }
 

@@ -105,7 +105,7 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
     if (entrance instanceof Response) return entrance
     if (c.req.method === 'HEAD') return c.body(null, 200, headers)
     const address = addressOf(c, config)
-    const { session } = c.var
+    const { session, requestId: id } = c.var
     const obstacle = places.obstacle(address)
     if (obstacle) return problem(c, ...obstacle)
     const place = places.take(address)
@@ -119,7 +119,7 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
       place.leave()
       if (code === CLOSE.SIGNED_OUT || code === CLOSE.BANNED) ended.add(session.hash)
     }
-    const stream = new EventStream({ hub, sink, session, address, onGone })
+    const stream = new EventStream({ hub, sink, session, id, address, onGone })
     void stream.follow(request, entrance)
     return c.body(body, 200, headers)
   })
