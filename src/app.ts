@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { secureHeaders } from 'hono/secure-headers'
 import { ownOrigin, signedIn } from './http/auth.ts'
-import { loadAssets, refuseMethod } from './http/assets.ts'
+import { loadAssets, refuseMethod, serveMade } from './http/assets.ts'
 import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
 import { healthRoutes } from './http/health.ts'
@@ -53,6 +53,14 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.all('/api/*', signedIn(services), (c) => problem(c, 'not_found'))
 
   app.route('/', healthRoutes(services))
+  app.get(
+    '/openapi.json',
+    serveMade(async () => (await import('./http/spec.ts')).openApi()),
+  )
+  app.get(
+    '/protocol.json',
+    serveMade(async () => (await import('./http/schemas.ts')).protocolSchema()),
+  )
   app.all('*', (c) => assets.serve(c) ?? problem(c, 'not_found'))
   app.notFound((c) => problem(c, 'not_found'))
   app.onError((error, c) => {

@@ -57,6 +57,7 @@ import { Room as RoomName } from './protocol.js'
 const KEEP = 100
 /** @type {ReadonlySet<State>} */
 const ENDS = new Set(['signed-out', 'stopped'])
+const NO_ROOM = { code: 'invalid', message: 'no room can have this name' }
 const OUT = { code: 'unauthorized', message: 'the session is over' }
 
 /** Why somebody was not let in: `code` as in docs/protocol.md, or `offline`. */
@@ -156,7 +157,7 @@ export class Chat {
    * @returns {Promise<Answer<View>>}
    */
   async join(room, options) {
-    if (!v.is(RoomName, room)) return { failure: { code: 'invalid', message: 'room' } }
+    if (!v.is(RoomName, room)) return { failure: NO_ROOM }
     if (ENDS.has(this.#client.connection.state)) return { failure: OUT }
     if (this.#client.rooms.get(room)?.isHeld) return { value: this.#view(room) }
     const waiting = this.#joins.get(room) ?? wait()
@@ -208,6 +209,7 @@ export class Chat {
    * @returns {Promise<Answer<import('./api.js').Found>>}
    */
   async history(room, options) {
+    if (!v.is(RoomName, room)) return { failure: NO_ROOM }
     const { value, failure } = await this.#api.messages(room, options)
     return failure ? { failure: named(failure) } : { value }
   }

@@ -71,6 +71,15 @@ export function loadAssets(secure: boolean): Assets {
   }
 }
 
+/** A document that is made at its first request, and loads what makes it then. */
+export function serveMade(make: () => Promise<object>): (c: Context) => Promise<Response> {
+  let asset: Promise<Asset> | undefined
+  const write = async () => {
+    return assetOf(new TextEncoder().encode(JSON.stringify(await make())), 'application/json')
+  }
+  return async (c) => respond(c, await (asset ??= write()))
+}
+
 /** 405 with the methods that there are. */
 export function refuseMethod(c: Context, methods: readonly string[]): Response {
   c.header('Allow', methods.join(', '))
@@ -78,9 +87,12 @@ export function refuseMethod(c: Context, methods: readonly string[]): Response {
 }
 
 function load(file: string, extension = extname(file)): Asset {
-  const body = new Uint8Array(readFileSync(file))
+  return assetOf(new Uint8Array(readFileSync(file)), TYPES[extension])
+}
+
+function assetOf(body: Uint8Array<ArrayBuffer>, type = 'application/octet-stream'): Asset {
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`
-  return { body, etag, type: TYPES[extension] ?? 'application/octet-stream', gzip: null }
+  return { body, etag, type, gzip: null }
 }
 
 /** Fresh from the server's memory each time, and not sent again when the browser has it. */

@@ -304,3 +304,12 @@ test('away for too long: told so, with the newest page, and then it goes on', as
   )
   assert.equal(heard.entries[0]?.seq, RESUME_LIMIT + 2)
 })
+
+test('a page of history, older than what is held', async (t) => {
+  const { url } = await startServer(t, { limits: GENEROUS })
+  const chat = await openChat(t, url, { name: 'Bot', keep: 2 })
+  for (const body of ['one', 'two', 'three', 'four']) await valueOf(chat.say('lobby', body))
+  const page = await valueOf(chat.history('lobby', { before: 4, limit: 2 }))
+  assert.deepEqual([page.messages.map(({ body }) => body), page.more], [['two', 'three'], true])
+  assert.equal((await chat.history('No Room')).failure?.code, 'invalid')
+})
