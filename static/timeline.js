@@ -175,7 +175,7 @@ function fold(item, entry) {
   return entry.body === undefined ? {} : { body: entry.body, editedAt: entry.at }
 }
 
-const EMPTY = { body: undefined, reactions: [] }
+const EMPTY = { body: undefined, editedAt: undefined, reactions: [] }
 
 /**
  * @param {Item['reactions']} reactions
