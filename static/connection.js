@@ -109,7 +109,8 @@ export class Connection {
     socket.onmessage = ({ data }) => this.#receive(socket, data)
     // A close follows. Without a listener, the `ws` of Node ends the program instead.
     socket.onerror = nothing
-    socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code)
+    // Deno says 0 where a browser says 1006.
+    socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code || 1006)
     this.#lastSeen = this.#options.clock.now()
     this.#watch(CONNECT_MS)
   }

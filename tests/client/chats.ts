@@ -14,8 +14,8 @@ const PATIENCE_MS = 20_000
 export async function openChat(t: TestContext, base: string, options: Partial<Options>) {
   const chat = await connect({
     base,
-    WebSocket: WebSocket as unknown as typeof globalThis.WebSocket,
-    random: () => 0,
+    WebSocket: globalThis.WebSocket ?? (WebSocket as unknown as typeof globalThis.WebSocket),
+    random: () => 0.05,
     ...options,
   })
   t.after(() => chat.close())
