@@ -54,7 +54,7 @@ export class Room {
   #waitsSince: number | null = null
   #flushTook = 0
   #cancelFlush: (() => void) | null = null
-  #freshPage: { head: number; frame: Frame } | null = null
+  #freshPage: FreshPage | null = null
   /** When somebody last came, spoke or read; the longest quiet tail is dropped first. */
   usedAt: number
 
@@ -79,6 +79,7 @@ export class Room {
         this.#meter.repairs += 1
         this.flushSoon()
       },
+      onDropped: (seq) => this.#restart(seq),
     })
     this.#flushed = this.#sequencer.head
   }
@@ -132,6 +133,11 @@ export class Room {
     const held = this.#tail.idAt(seq) ?? id
     if (head >= seq && (id === null || held === id)) return this.observe(head)
     this.#options.onFault(new Error(`the log of ${this.name} went back from ${seq} to ${head}`))
+    this.#restart(head)
+  }
+
+  /** What we told is not what leads up to `head`: everybody starts afresh. */
+  #restart(head: number) {
     this.#cancelFlush?.()
     this.#cancelFlush = null
     this.#tail.clear()
@@ -168,7 +174,7 @@ export class Room {
       const reset = this.#mustReset(request, entrance)
       const isFresh = reset || request.after === undefined
       this.#meter.joins.add(reset ? 'reset' : isFresh ? 'fresh' : 'continued')
-      const page = isFresh ? await this.#readFreshPage(request.limit) : null
+      const page = isFresh ? await this.#readFreshPage(entrance.floor, request.limit) : null
       return listener.isClosed ? null : this.#seat(listener, request.after, page, reset, before)
     } finally {
       this.#arriving -= 1
@@ -245,13 +251,14 @@ export class Room {
     if (page) seat.listener.send(page.frame)
   }
 
-  /** The page of a fresh join; the usual one is read and encoded once per head. */
-  async #readFreshPage(limit = this.#options.limits.pageEntries) {
+  /** The page of a fresh join; the usual one is read and encoded once per head and floor. */
+  async #readFreshPage(floor: number, limit = this.#options.limits.pageEntries) {
     const isUsual = limit === this.#options.limits.pageEntries
-    if (isUsual && this.#freshPage?.head === this.#sequencer.head) return this.#freshPage
+    const known = isUsual ? this.#freshPage : null
+    if (known?.head === this.#sequencer.head && known.floor >= floor) return known
     const page = await this.history(limit)
     await this.#sequencer.reach(page.head)
-    const fresh = { head: page.head, frame: this.#encodePage(page) }
+    const fresh = { head: page.head, floor, frame: this.#encodePage(page) }
     if (isUsual) this.#freshPage = fresh
     return fresh
   }
@@ -313,25 +320,32 @@ export class Room {
     const isTooFar = cursor === NOWHERE || this.#flushed - cursor > RESUME_LIMIT
     if (isTooFar) return this.#startAfresh(seat)
     const step = this.#tail.step(cursor, this.#flushed) ?? (await this.#readStep(seat))
+    if (!step) return this.#startAfresh(seat)
     if (seat.isGone || seat.cursor !== cursor) return
     seat.cursor = step.last
     this.#meter.delivered.add('catch_up', step.texts.length)
     seat.listener.send(encodeFrame(step.texts))
   }
 
-  async #readStep(seat: Seat): Promise<Step> {
+  /** @returns null when what comes next was dropped meanwhile */
+  async #readStep(seat: Seat): Promise<Step | null> {
     const { log, name, limits } = this.#options
     await seat.listener.mayRead()
-    const entries = await log.after(name, seat.cursor, limits.stepEntries)
+    const { cursor } = seat
+    const entries = await log.after(name, cursor, limits.stepEntries)
+    if (entries[0] && entries[0].seq > cursor + 1) {
+      this.#freshPage = null
+      return null
+    }
     const step = fitStep(entries.map(encode), this.#flushed, limits.stepBytes)
-    if (!step) throw new Error(`${name} has no entry after ${seat.cursor}`)
+    if (!step) throw new Error(`${name} has no entry after ${cursor}`)
     return step
   }
 
-  /** For a reader that fell too far behind while it was catching up. */
+  /** For a reader that fell too far behind, or below what is kept, while it was catching up. */
   async #startAfresh(seat: Seat) {
     await seat.listener.mayRead()
-    const page = await this.#readFreshPage()
+    const page = await this.#readFreshPage(0)
     if (seat.isGone) return
     this.flush()
     seat.cursor = page.head
@@ -402,6 +416,13 @@ export class Room {
   dropTail() {
     this.#tail.trim(this.#flushed, 0, 0)
   }
+}
+
+interface FreshPage {
+  head: number
+  /** Of the log, at least, when it was read. */
+  floor: number
+  frame: Frame
 }
 
 /** One frame: a JSON array of events that are JSON already. */

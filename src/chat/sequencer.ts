@@ -17,6 +17,8 @@ export interface SequencerOptions {
   onLive(entry: Entry): void
   /** Called when a read of the log has made entries live. */
   onRepaired(): void
+  /** Called when the log does not have the next entries any more; `restart` goes on behind them. */
+  onDropped(seq: number): void
 }
 
 /** Before anybody asked the log where it stands. */
@@ -117,6 +119,12 @@ export class Sequencer {
     this.#repair = null
   }
 
+  #skipTo(seq: number) {
+    const known = this.#known
+    this.#options.onDropped(seq)
+    this.#known = Math.max(known, this.#known)
+  }
+
   #repairIn(ms: number) {
     if (this.#isReading || this.#isClosed || this.head < 0) return
     const { clock } = this.#options
@@ -134,6 +142,8 @@ export class Sequencer {
     this.#isReading = true
     try {
       const entries = await log.after(room, this.head, limits.stepEntries)
+      const [first] = entries
+      if (first && first.seq > this.head + 1) this.#skipTo(first.seq - 1)
       for (const entry of entries) this.accept(entry)
       if (entries.length > 0) this.#options.onRepaired()
       if (entries.length === limits.stepEntries) pause = 0

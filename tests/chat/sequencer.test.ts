@@ -23,6 +23,7 @@ function setUp(count: number, head = 0, stepEntries = 100) {
     limits: { repairMs: REPAIR_MS, logRetryMs: 1_000, stepEntries },
     onLive: (entry) => live.push(entry.seq),
     onRepaired: () => (repairs += 1),
+    onDropped: (seq) => sequencer.restart(seq),
   })
   sequencer.start(head)
   const entry = (seq: number): Entry => log.entries('lobby')[seq - 1]!

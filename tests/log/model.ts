@@ -68,6 +68,8 @@ export class MemoryLog implements Log {
   beforeRead: () => Promise<void> = async () => {}
   beforeAnswer: () => Promise<void> = async () => {}
   reads = 0
+  /** Up to which `seq` a room was dropped. */
+  readonly floors = new Map<string, number>()
 
   entries(room: string): Entry[] {
     const known = this.#entries.get(room) ?? []
@@ -132,9 +134,9 @@ export class MemoryLog implements Log {
   enter(room: string, _user: string, _session: string, after?: number): Promise<Entrance> {
     return this.#read(() => {
       const entries = this.entries(room)
-      const lastId = after === undefined ? null : (entries[after - 1]?.id ?? null)
-      const head = entries.length
-      return { signedIn: true, allowed: true, head, floor: 0, lastId, private: false, owner: false }
+      const lastId = after === undefined ? null : this.#idAt(room, after)
+      const place = { head: entries.length, floor: this.#floorOf(room), lastId }
+      return { signedIn: true, allowed: true, ...place, private: false, owner: false }
     })
   }
 
@@ -143,13 +145,17 @@ export class MemoryLog implements Log {
   }
 
   after(room: string, after: number, limit: number) {
-    return this.#read(() => this.entries(room).slice(after, after + limit))
+    return this.#read(() => {
+      const start = Math.max(after, this.#floorOf(room))
+      return this.entries(room).slice(start, start + limit)
+    })
   }
 
   page(room: string, limit: number, before = Infinity) {
     return this.#read(() => {
       const entries = this.entries(room)
-      const older = entries.filter(({ kind, seq }) => kind === 'message' && seq < before)
+      const kept = entries.slice(this.#floorOf(room))
+      const older = kept.filter(({ kind, seq }) => kind === 'message' && seq < before)
       const messages = limit === 0 ? [] : fold(entries, older.slice(-limit))
       return { head: entries.length, messages, more: older.length > limit }
     })
@@ -173,7 +179,7 @@ export class MemoryLog implements Log {
       positions.flatMap(({ room, seq }) => {
         const entries = this.entries(room)
         if (entries.length === 0) return []
-        return [{ room, head: entries.length, id: entries[seq - 1]?.id ?? null }]
+        return [{ room, head: entries.length, id: this.#idAt(room, seq) }]
       }),
     )
   }
@@ -182,6 +188,14 @@ export class MemoryLog implements Log {
   rooms = async () => []
   saveReads = async () => {}
   close = async () => {}
+
+  #floorOf(room: string) {
+    return this.floors.get(room) ?? 0
+  }
+
+  #idAt(room: string, seq: number) {
+    return seq > this.#floorOf(room) ? (this.entries(room)[seq - 1]?.id ?? null) : null
+  }
 
   async #read<T>(answer: () => T) {
     this.reads += 1
