@@ -64,6 +64,8 @@ export interface PostgresOptions {
   clock: Clock
   /** Gets what went wrong outside of any query, for the operator. */
   onFault(error: unknown): void
+  /** Whether a Postgres that cannot be reached is waited for; else that is an error. Default: true */
+  isPatient?: boolean
 }
 
 /**
@@ -71,7 +73,7 @@ export interface PostgresOptions {
  * @throws {DatabaseError} when waiting would not help
  */
 export async function openPostgres(url: string, options: PostgresOptions): Promise<Postgres> {
-  const { clock, limits } = options
+  const { clock, limits, isPatient = true } = options
   const config = configOf(url, limits)
   let warned = -Infinity
   for (;;) {
@@ -79,7 +81,9 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
       return usePostgres(config, await prepare(config), options)
     } catch (error) {
       const { host, port } = new pg.Client(config)
-      if (!isPassing(error)) throw new DatabaseError(`Postgres at ${host}:${port}: ${why(error)}`)
+      if (!isPatient || !isPassing(error)) {
+        throw new DatabaseError(`Postgres at ${host}:${port}: ${why(error)}`)
+      }
       if (clock.now() - warned >= WARNING_MS) {
         warned = clock.now()
         const facts = { host, port, reason: why(error) }

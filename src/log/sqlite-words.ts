@@ -25,6 +25,12 @@ export const SEARCH = `
   WHERE words MATCH ?1 AND rowid BETWEEN (?2 << 40) AND ((?2 << 40) + min(?3, 1 << 40) - 1)
   ORDER BY rowid DESC LIMIT ?4`
 
+/** Leaves nothing of a room up to a `seq`: $1 room, $2 seq. */
+export const DROP_WORDS = `
+  DELETE FROM words WHERE rowid BETWEEN
+    (SELECT number << 40 FROM room_numbers WHERE room = $1)
+    AND (SELECT number << 40 | $2 FROM room_numbers WHERE room = $1)`
+
 export interface WordIndex {
   /** Takes the next entries of a room in, each message as it reads now; within a transaction. */
   step(room: string): Progress

@@ -56,8 +56,10 @@ export function openDatabase(file: string): Database {
 /**
  * Holds an exclusive transaction on an empty database beside the file for as long as the process
  * lives: the system lets go of it however the process ends.
+ * @returns lets go of it
+ * @throws {DataFileError} when another one holds it, or the folder cannot be written
  */
-function claim(file: string): () => void {
+export function claim(file: string): () => void {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     for (const path of [file, `${file}.lock`]) makePrivate(path)
@@ -175,7 +177,8 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ]
 
-function migrate(db: Sqlite, file: string) {
+/** Brings the tables to the newest version. @throws {DataFileError} for those of a newer one */
+export function migrate(db: Sqlite, file: string) {
   const { user_version: version } = db.prepare('PRAGMA user_version').get() as {
     user_version: number
   }

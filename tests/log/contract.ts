@@ -452,12 +452,14 @@ const actions: fc.Arbitrary<Action> = fc.record({
   body: fc.constantFrom('a', 'b', '😀'),
 })
 
-const batchesOfActions = fc.array(fc.array(actions, { minLength: 1, maxLength: 8 }), {
+/** What some people do in two rooms, batch by batch. */
+export const batchesOfActions = fc.array(fc.array(actions, { minLength: 1, maxLength: 8 }), {
   maxLength: 12,
   size: 'max',
 })
 
-function toDraft(action: Action, prefix: string, earlier: readonly Draft[]): Draft {
+/** @param earlier  all drafts before it; rooms begin with the prefix */
+export function toDraft(action: Action, prefix: string, earlier: readonly Draft[]): Draft {
   const { kind, user, nth, emoji, on, body } = action
   const room = `${prefix}-${action.room}`
   const author = nthUser(user)

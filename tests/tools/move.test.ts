@@ -1,0 +1,73 @@
+/** From SQLite to Postgres: the same log, the same people, the next number. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { move } from '../../tools/move.ts'
+import { connect, newcomer, post, signIn, startServer } from '../helpers.ts'
+import { startPostgres } from '../postgres.ts'
+import { assertRefused, faults, newFile, run } from './places.ts'
+
+test('nobody notices but by the new address of the data', async (t) => {
+  const server = await startPostgres(t)
+  const env = await newFile(t)
+  const DATABASE_URL = await server.newDatabase()
+  const first = await startServer(t, { env })
+  const ann = await newcomer(t, first.url, 'Ann')
+  const { joined } = await ann.join('lobby')
+  const id = crypto.randomUUID()
+  await ann.say('lobby', 'one', { id, mentions: [ann.account.user.id] })
+  ann.send({
+    type: 'react',
+    room: 'lobby',
+    id: crypto.randomUUID(),
+    target: 1,
+    emoji: '👍',
+    on: true,
+  })
+  ann.send({ type: 'edit', room: 'lobby', id: crypto.randomUUID(), target: 1, body: 'better' })
+  const last = await ann.next('message', ({ seq }) => seq === 3)
+  await post(`${first.url}/api/rooms`, { room: 'den' }, ann.account.token)
+  const made = await post(`${first.url}/api/rooms/den/invites`, {}, ann.account.token)
+  const { invite } = (await made.json()) as { invite: string }
+  await assertRefused(run(move, env, DATABASE_URL), 'in use')
+  await first.close()
+  await assertRefused(run(move, env, 'mysql://x'), 'DATABASE_URL')
+  const { told } = await run(move, env, DATABASE_URL)
+  assert.ok(told.includes('DATABASE_URL') && !told.includes('password'))
+  assert.deepEqual(await faults({ DATABASE_URL }), [])
+
+  const { url } = await startServer(t, { env: { DATABASE_URL } })
+  const back = await connect(t, url, ann.account)
+  back.send({
+    ...{ type: 'join', room: 'lobby', after: last.seq, last: last.id, epoch: joined.epoch },
+  })
+  const again = await back.next('joined')
+  assert.deepEqual([again.reset, again.from, again.epoch], [false, 4, joined.epoch])
+  assert.equal((await back.say('lobby', 'next')).seq, 4)
+  back.send({ type: 'say', room: 'lobby', id, body: 'one', mentions: [ann.account.user.id] })
+  assert.equal((await back.next('message', (entry) => entry.id === id)).repeat, true)
+  const bob = await signIn(url, 'Bob')
+  const entered = await post(`${url}/api/rooms/den/members`, { invite }, bob.token)
+  assert.equal(entered.status, 204)
+  const { page } = await (await connect(t, url, bob)).join('lobby')
+  const [message] = page!.messages
+  assert.deepEqual([message?.body, message?.reactions.length], ['better', 1])
+
+  await server.query(DATABASE_URL, 'TRUNCATE nodes')
+  await assertRefused(run(move, env, DATABASE_URL), 'not empty')
+  const old = await startServer(t, { env })
+  const lost = await connect(t, old.url, ann.account)
+  const elsewhere = await lost.join('lobby', { after: 3, epoch: joined.epoch })
+  assert.equal(elsewhere.joined.reset, true, 'the file is another log from now on')
+})
+
+test('what cannot be moved', async (t) => {
+  const env = await newFile(t)
+  const nowhere = 'postgres://hearth:hunter2@127.0.0.1:1/hearth'
+  await assert.rejects(run(move, env, nowhere), (error: Error) => {
+    assert.match(error.message, /127\.0\.0\.1:1/)
+    return !error.message.includes('hunter2')
+  })
+  await assertRefused(run(move, { DATABASE_URL: nowhere }, nowhere), 'DATABASE_URL')
+  await assertRefused(run(move, env), 'exactly one')
+})

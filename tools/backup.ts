@@ -1,0 +1,103 @@
+/** `backup`: the whole SQLite log as one file, as of one moment, while the server goes on. */
+
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { runtime } from '#runtime'
+import type { Sqlite } from '../src/runtime/runtime.ts'
+import { violations } from './check.ts'
+import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
+import { createSqliteStore, checkVersion } from './sqlite-store.ts'
+import { snapshot, useStore } from './store.ts'
+
+export const backup: Command = {
+  usage: '<file>',
+  about: 'writes the SQLite log, while the server runs, to a new file',
+  run: async (args, { config, tell }) => {
+    const file = onlyOne(readArgs(args, {}).positionals, 'the new file')
+    if (config.databaseUrl) {
+      throw new UsageError(
+        'Postgres has its own: pg_dump --format=custom --file=<file> "$DATABASE_URL"',
+      )
+    }
+    if (existsSync(file)) throw new ToolError(`${file} is there already`)
+    await useStore(config, false, async ({ place }) => {
+      const copy = await copyChecked(place, `${file}.part`)
+      try {
+        linkSync(copy, file)
+        syncFolder(file)
+      } finally {
+        rmSync(copy)
+      }
+      tell(`${file}: ${statSync(file).size} bytes, read again and whole`)
+    })
+  },
+}
+
+/**
+ * A copy as of now, read again and on disk, which only we can read.
+ * @param change  what is done to it before it is read again
+ * @throws {ToolError} when it cannot be written, or is not a whole log of this version
+ */
+export async function copyChecked(
+  from: string,
+  to: string,
+  change: (db: Sqlite) => void = () => {},
+): Promise<string> {
+  try {
+    mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
+    closeSync(openSync(to, 'wx', 0o600))
+  } catch (error) {
+    throw new ToolError(`cannot write ${to}: ${(error as Error).message}`, { cause: error })
+  }
+  try {
+    // Without what was erased and still lies in free pages.
+    await withFile(from, (db) => db.prepare('VACUUM INTO ?').run(to))
+    await withFile(to, async (db) => {
+      change(db)
+      await checkFile(db, to)
+    })
+    sync(to)
+    return to
+  } catch (error) {
+    rmSync(to)
+    throw error instanceof ToolError ? error : new ToolError(`${from}: ${(error as Error).message}`)
+  }
+}
+
+async function withFile<T>(file: string, work: (db: Sqlite) => T | Promise<T>): Promise<T> {
+  const db = runtime.openSqlite(file)
+  try {
+    db.exec('PRAGMA busy_timeout = 10000')
+    return await work(db)
+  } finally {
+    db.close()
+  }
+}
+
+async function checkFile(db: Sqlite, file: string) {
+  const epoch = checkVersion(db, file)
+  const store = createSqliteStore({ db, epoch, file, close: () => {} })
+  const [found] = await store.query<{ integrity_check: string }>('PRAGMA integrity_check(1)')
+  if (found?.integrity_check !== 'ok') throw new ToolError(`${file}: ${found?.integrity_check}`)
+  for await (const violation of snapshot(store, violations)) throw new ToolError(violation)
+}
+
+function sync(path: string) {
+  const descriptor = openSync(path, 'r')
+  fsyncSync(descriptor)
+  closeSync(descriptor)
+}
+
+/** So that the name is on disk as well. */
+export function syncFolder(file: string) {
+  sync(dirname(file))
+}

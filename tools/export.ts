@@ -1,0 +1,131 @@
+/** `export`: the log as JSON Lines, as of one moment, while the server goes on. */
+
+import type { Row } from '../src/log/rows.ts'
+import { readArgs, ToolError, UsageError, type Command } from './command.ts'
+import { FORMAT, toEntryLine, type Line, type LineOf } from './lines.ts'
+import { pages, snapshot, useStore, type Query, type Store } from './store.ts'
+
+export const exportLog: Command = {
+  usage: '[--room <name>]…',
+  about: 'writes the log as JSON Lines, without what signs people in',
+  run: async (args, { config, write }) => {
+    const options = { room: { type: 'string', multiple: true } } as const
+    const { values, positionals } = readArgs(args, options)
+    if (positionals.length > 0) throw new UsageError('it is written to the standard output')
+    await useStore(config, false, async (store) => {
+      for await (const lines of exportLines(store, { rooms: values.room })) {
+        await write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+      }
+    })
+  },
+}
+
+export interface ExportOptions {
+  /** Only these rooms, and the people in them; default: all. */
+  rooms?: readonly string[] | undefined
+  /** With what signs people in and lets them into rooms. */
+  hasSecrets?: boolean
+}
+
+/**
+ * The lines in pieces, all as of one moment; in the memory of one piece.
+ * @throws {ToolError} when there is no such room
+ */
+export async function* exportLines(
+  store: Store,
+  { rooms, hasSecrets = false }: ExportOptions = {},
+): AsyncGenerator<Line[]> {
+  let count = 0
+  for await (const lines of snapshot(store, (query) => allLines(query, rooms, hasSecrets))) {
+    count += lines.length
+    yield lines
+  }
+  yield [{ type: 'end', lines: count }]
+}
+
+async function* allLines(
+  query: Query,
+  wanted: readonly string[] | undefined,
+  hasSecrets: boolean,
+): AsyncGenerator<Line[]> {
+  const [meta] = await query<{ epoch: string }>('SELECT epoch FROM meta')
+  const at = new Date().toISOString()
+  yield [{ type: 'hearth', version: FORMAT, epoch: meta!.epoch, at }]
+  const found = await query<RoomRow>(ROOMS)
+  const missing = wanted?.find((name) => !found.some(({ room }) => room === name))
+  if (missing !== undefined) throw new ToolError(`there is no room ${missing}`)
+  const rooms = found.filter(({ room }) => !wanted || wanted.includes(room))
+  yield* users(query, wanted)
+  if (hasSecrets) yield* sessions(query)
+  yield rooms.map((row) => ({ type: 'room', ...row, private: Boolean(row.private) }))
+  for (const { room } of rooms) yield* members(query, room)
+  if (hasSecrets) yield* invites(query)
+  for (const { room } of rooms) yield* entries(query, room)
+}
+
+const ROOMS = 'SELECT room, head, floor, private, owner FROM rooms ORDER BY room'
+type RoomRow = Omit<LineOf<'room'>, 'type' | 'private'> & { private: boolean | number }
+
+const NO_UUID = '00000000-0000-0000-0000-000000000000'
+
+async function* users(query: Query, rooms: readonly string[] | undefined) {
+  const names = rooms?.map((_, index) => `$${index + 3}`).join(', ')
+  const text = `SELECT id, name, name_key AS key, kind, subject, banned FROM users WHERE id > $1
+    ${
+      names === undefined
+        ? ''
+        : `AND (id IN (SELECT user_id FROM members WHERE room IN (${names}))
+      OR id IN (SELECT author_id FROM messages WHERE room IN (${names}))
+      OR id IN (SELECT owner FROM rooms WHERE room IN (${names})))`
+    } ORDER BY id LIMIT $2`
+  type UserRow = Omit<LineOf<'user'>, 'type' | 'banned'> & { banned: boolean | number }
+  for await (const found of pages<UserRow>(query, text, ({ id }) => id, NO_UUID, rooms)) {
+    yield found.map((row): Line => ({ type: 'user', ...row, banned: Boolean(row.banned) }))
+  }
+}
+
+async function* sessions(query: Query) {
+  const text = `SELECT hash, user_id AS user, role, seen_at, expires_at FROM sessions
+    WHERE hash > $1 ORDER BY hash LIMIT $2`
+  type SessionRow = Pick<LineOf<'session'>, 'hash' | 'user' | 'role'> & {
+    seen_at: number | string
+    expires_at: number | string | null
+  }
+  for await (const found of pages<SessionRow>(query, text, ({ hash }) => hash, '')) {
+    yield found.map(({ seen_at: seenAt, expires_at: expiresAt, ...row }): Line => {
+      const end = expiresAt === null ? null : toIso(expiresAt)
+      return { type: 'session', ...row, seenAt: toIso(seenAt), expiresAt: end }
+    })
+  }
+}
+
+async function* members(query: Query, room: string) {
+  const text = `SELECT room, user_id AS user, read FROM members
+    WHERE room = $3 AND user_id > $1 ORDER BY user_id LIMIT $2`
+  type MemberRow = Omit<LineOf<'member'>, 'type'>
+  for await (const found of pages<MemberRow>(query, text, ({ user }) => user, NO_UUID, [room])) {
+    yield found.map((row): Line => ({ type: 'member', ...row }))
+  }
+}
+
+async function* invites(query: Query) {
+  const text = 'SELECT hash, room, expires_at FROM invites WHERE hash > $1 ORDER BY hash LIMIT $2'
+  type InviteRow = { hash: string; room: string; expires_at: number | string }
+  for await (const found of pages<InviteRow>(query, text, ({ hash }) => hash, '')) {
+    yield found.map(({ expires_at: end, ...row }): Line => {
+      return { type: 'invite', ...row, expiresAt: toIso(end) }
+    })
+  }
+}
+
+async function* entries(query: Query, room: string) {
+  const text = 'SELECT * FROM messages WHERE room = $3 AND seq > $1 ORDER BY seq LIMIT $2'
+  for await (const found of pages<Row>(query, text, ({ seq }) => seq, 0, [room])) {
+    yield found.map(toEntryLine)
+  }
+}
+
+/** @param time  milliseconds in SQLite, text in Postgres */
+function toIso(time: number | string) {
+  return new Date(time).toISOString()
+}

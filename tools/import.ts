@@ -1,0 +1,160 @@
+/** `import`: JSON Lines into an empty log, which is another log from then on. */
+
+import { createReadStream } from 'node:fs'
+import process from 'node:process'
+import { createInterface } from 'node:readline'
+import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
+import { violations, REACTIONS } from './check.ts'
+import { fromEntryLine, parseLine, type Line, type LineType } from './lines.ts'
+import { drawEpoch, PAGE, transaction, useStore, type Store } from './store.ts'
+
+export const importLog: Command = {
+  usage: '<file | ->',
+  about: 'reads what `export` wrote into an empty log',
+  run: async (args, { config, tell }) => {
+    const file = onlyOne(readArgs(args, {}).positionals, 'the file')
+    await useStore(config, true, async (store) => {
+      const count = await importLines(store, readLines(file))
+      tell(`${count} lines are in ${store.place}`)
+    })
+  },
+}
+
+/** A line and where it stands. */
+interface Numbered {
+  line: Line
+  number: number
+}
+
+/**
+ * Takes all lines in, or nothing.
+ * @param isSame  the log stays what it was: its epoch and what signs people in are taken over
+ * @throws {ToolError} when the log is not empty, or what comes is not whole
+ * @returns how many lines came
+ */
+export async function importLines(
+  store: Store,
+  lines: AsyncIterable<Numbered>,
+  isSame = false,
+): Promise<number> {
+  return transaction(store, async () => {
+    await assertEmpty(store)
+    const { epoch, count } = await insertAll(store, lines, isSame)
+    await store.query(NEWEST_EDITS)
+    await store.query(`INSERT INTO reactions (room, target, emoji, author_id, seq) ${REACTIONS}`)
+    for await (const violation of violations(store.query)) throw new ToolError(violation)
+    if (isSame) await store.query('UPDATE meta SET epoch = $1', [epoch])
+    else await drawEpoch(store.query)
+    return count
+  })
+}
+
+/** @throws {ToolError} that names the first line that is wrong */
+export async function* readLines(file: string): AsyncGenerator<Numbered> {
+  const input = file === '-' ? process.stdin : createReadStream(file)
+  let number = 0
+  try {
+    for await (const text of createInterface({ input, crlfDelay: Infinity })) {
+      number += 1
+      const { line, ...rest } = parseLine(text)
+      if (!line) throw new ToolError(`line ${number}: ${'problem' in rest && rest.problem}`)
+      yield { line, number }
+    }
+  } catch (error) {
+    if (error instanceof ToolError) throw error
+    throw new ToolError(`${file}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+const NEWEST_EDITS = `
+  UPDATE messages SET newest_edit = newest.seq
+  FROM (SELECT room AS place, target AS goal, max(seq) AS seq FROM messages
+    WHERE kind = 'edit' GROUP BY room, target) AS newest
+  WHERE room = place AND messages.seq = goal`
+
+async function assertEmpty({ query, place }: Store) {
+  for (const table of ['users', 'rooms', 'messages']) {
+    const found = await query(`SELECT 1 AS one FROM ${table} LIMIT 1`)
+    if (found.length > 0) throw new ToolError(`${place} is not empty: there are ${table}`)
+  }
+}
+
+async function insertAll(store: Store, lines: AsyncIterable<Numbered>, isSame: boolean) {
+  let epoch = ''
+  let isWhole = false
+  let count = 0
+  const batch: Numbered[] = []
+  for await (const next of lines) {
+    const { line, number } = next
+    const refuse = (problem: string) => new ToolError(`line ${number}: ${problem}`)
+    if (isWhole) throw refuse('there is nothing behind the end')
+    if ((line.type === 'hearth') !== (count === 0)) throw refuse('`hearth` is the first line')
+    if (!isSame && SECRET.has(line.type)) throw refuse(`no ${line.type} comes from a file`)
+    if (line.type === 'end' && line.lines !== count)
+      throw refuse(`${line.lines} lines were written`)
+    if (line.type === 'hearth') epoch = line.epoch
+    isWhole = line.type === 'end'
+    count += 1
+    if (batch.length === PAGE || batch[0]?.line.type !== line.type) {
+      await insert(store, batch.splice(0))
+    }
+    batch.push(next)
+  }
+  if (!isWhole) throw new ToolError(`the end is missing behind line ${count}`)
+  return { epoch, count }
+}
+
+const SECRET: ReadonlySet<LineType> = new Set(['session', 'invite'])
+
+/** Lines of one type, in one statement. */
+async function insert(store: Store, batch: readonly Numbered[]) {
+  const [first] = batch
+  if (!first || first.line.type === 'hearth' || first.line.type === 'end') return
+  const rows = batch.map(({ line }) => toRow(line, store))
+  const columns = Object.keys(rows[0]!)
+  const places = rows.map((_, row) => {
+    return `(${columns.map((_, column) => `$${row * columns.length + column + 1}`).join(', ')})`
+  })
+  const into = `${TABLES[first.line.type]} (${columns.join(', ')})`
+  try {
+    await store.query(
+      `INSERT INTO ${into} VALUES ${places.join(', ')}`,
+      rows.flatMap((row) => Object.values(row)),
+    )
+  } catch (error) {
+    const where = `lines ${first.number} to ${batch.at(-1)!.number}`
+    throw new ToolError(`${where}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+const TABLES = {
+  ...{ user: 'users', session: 'sessions', room: 'rooms', member: 'members' },
+  ...{ invite: 'invites', message: 'messages' },
+} as const satisfies Partial<Record<LineType, string>>
+
+/** By column; the columns of one type are always the same, in the same order. */
+function toRow(line: Line, { toTime }: Store): object {
+  switch (line.type) {
+    case 'user': {
+      const { id, name, key, kind, subject, banned } = line
+      return { id, name, name_key: key, kind, subject, banned }
+    }
+    case 'session': {
+      const { hash, user, role, seenAt, expiresAt } = line
+      const end = expiresAt === null ? null : toTime(expiresAt)
+      return { hash, user_id: user, role, seen_at: toTime(seenAt), expires_at: end }
+    }
+    case 'room': {
+      const { room, head, floor, private: isPrivate, owner } = line
+      return { room, head, floor, private: isPrivate, owner }
+    }
+    case 'member':
+      return { room: line.room, user_id: line.user, read: line.read }
+    case 'invite':
+      return { hash: line.hash, room: line.room, expires_at: toTime(line.expiresAt) }
+    case 'message':
+      return fromEntryLine(line)
+    default:
+      throw new Error(`${line.type} is no row`)
+  }
+}

@@ -1,0 +1,72 @@
+/** `restore` and `new-epoch`: an older state takes the place of the log, and clients notice. */
+
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import { claim, migrate } from '../src/log/sqlite.ts'
+import { copyChecked, syncFolder } from './backup.ts'
+import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
+import { drawEpoch, randomEpoch, useStore } from './store.ts'
+
+export const restore: Command = {
+  usage: '<file> [--replace]',
+  about: 'puts a backup in place of the stopped SQLite log',
+  run: async (args, { config, tell }) => {
+    const { values, positionals } = readArgs(args, { replace: { type: 'boolean' } })
+    const file = onlyOne(positionals, 'the backup')
+    if (config.databaseUrl) {
+      throw new UsageError(
+        'Postgres has its own: stop the servers, pg_restore --clean --if-exists ' +
+          '--dbname="$DATABASE_URL" <file>, then the command new-epoch',
+      )
+    }
+    if (config.dataFile === ':memory:') throw new ToolError('DATA_FILE is :memory:')
+    const kept = await restoreFile(file, config.dataFile, values.replace === true)
+    if (kept !== null) tell(`what was there is kept as ${kept}`)
+    tell(`${config.dataFile} is what ${file} was, under a new epoch`)
+  },
+}
+
+export const newEpoch: Command = {
+  usage: '',
+  about: 'makes clients start afresh, after pg_restore',
+  run: async (args, { config, tell }) => {
+    if (readArgs(args, {}).positionals.length > 0) throw new UsageError('it takes no argument')
+    await useStore(config, true, async ({ query, place }) => {
+      tell(`${place} has the epoch ${await drawEpoch(query)}`)
+    })
+  },
+}
+
+/** @returns where the log is that was there; null when there was none */
+async function restoreFile(backup: string, file: string, isReplacing: boolean) {
+  if (!existsSync(backup)) throw new ToolError(`there is no ${backup}`)
+  const hasLog = existsSync(file) && statSync(file).size > 0
+  if (hasLog && !isReplacing) throw new ToolError(`${file} is there already; --replace keeps it`)
+  const release = claim(file)
+  try {
+    const part = `${file}.part`
+    rmSync(part, { force: true })
+    const copy = await copyChecked(backup, part, (db) => {
+      migrate(db, backup)
+      db.prepare('UPDATE meta SET epoch = ?').run(randomEpoch())
+    })
+    const kept = hasLog ? setAside(file) : null
+    // Without a log, what lies beside it belongs to none.
+    for (const suffix of SUFFIXES.slice(1)) rmSync(file + suffix, { force: true })
+    renameSync(copy, file)
+    syncFolder(file)
+    return kept
+  } finally {
+    release()
+  }
+}
+
+/** A database and what is not yet in it. */
+const SUFFIXES = ['', '-wal', '-shm']
+
+function setAside(file: string) {
+  const kept = `${file}.before-${new Date().toISOString().replace(/[:.]/g, '-')}`
+  for (const suffix of SUFFIXES) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, kept + suffix)
+  }
+  return kept
+}

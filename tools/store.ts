@@ -1,0 +1,124 @@
+/** The data as the tools see it: the same tables, whichever database keeps them. */
+
+import type { Config } from '../src/config.ts'
+import type { Log } from '../src/log/log.ts'
+import { ToolError } from './command.ts'
+
+/**
+ * One statement. It is the same text for both databases: `$1` for a value, times as `toTime` makes
+ * them, and nothing that only one of them knows.
+ */
+export type Query = <Row extends object>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<Row[]>
+
+/** One connection, for one piece of work after the other. */
+export interface Store {
+  /** For people; without a password. */
+  readonly place: string
+  readonly query: Query
+  /** What begins a transaction that writes, and one that reads as of one moment. */
+  readonly begin: { write: string; read: string }
+  /** A time of a session or an invitation as its column has it. @param time  ISO 8601 */
+  toTime(time: string): string | number
+  /** Keeps appends and the index of words away from a room until the transaction is over. */
+  holdRoom(room: string): Promise<void>
+  /** Takes the words of a room up to `seq` out of the index. */
+  dropWords(room: string, seq: number): Promise<void>
+  /** Ends what keeps a user in: sessions, memberships, tickets; servers hear of it. */
+  expel(user: string): Promise<{ sessions: number; memberships: number }>
+  /** The log on a connection of its own; whoever asks for it closes it. */
+  openLog(): Promise<Log>
+  close(): Promise<void>
+}
+
+/**
+ * What the environment names, used by `work` and closed behind it.
+ * @param isAlone  no server may run meanwhile, and what is not there yet is made
+ * @throws {ToolError} when a server runs that may not, or there is nothing
+ * @throws {import('../src/log/log.ts').DatabaseError} when it cannot be opened
+ */
+export async function useStore<T>(
+  config: Pick<Config, 'dataFile' | 'databaseUrl'>,
+  isAlone: boolean,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(config, isAlone)
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+async function openStore(
+  { dataFile, databaseUrl }: Pick<Config, 'dataFile' | 'databaseUrl'>,
+  isAlone: boolean,
+): Promise<Store> {
+  if (databaseUrl)
+    return (await import('./postgres-store.ts')).openPostgresStore(databaseUrl, isAlone)
+  if (dataFile === ':memory:') throw new ToolError('DATA_FILE is :memory:, which no tool can see')
+  return (await import('./sqlite-store.ts')).openSqliteStore(dataFile, isAlone)
+}
+
+/** All that `work` asks of the store, or nothing when it throws. */
+export async function transaction<T>(
+  { query, begin }: Pick<Store, 'query' | 'begin'>,
+  work: () => Promise<T>,
+): Promise<T> {
+  await query(begin.write)
+  try {
+    const result = await work()
+    await query('COMMIT')
+    return result
+  } catch (error) {
+    // Some faults have done so already.
+    await query('ROLLBACK').catch(() => {})
+    throw error
+  }
+}
+
+/** What `make` makes of the store as of one moment; over when whoever asks for it stops. */
+export async function* snapshot<T>(
+  { query, begin }: Pick<Store, 'query' | 'begin'>,
+  make: (query: Query) => AsyncGenerator<T>,
+): AsyncGenerator<T> {
+  await query(begin.read)
+  try {
+    yield* make(query)
+  } finally {
+    await query('ROLLBACK').catch(() => {})
+  }
+}
+
+/** The rows of a query in pieces: `$1` and `$2` are where the last piece ended, and how many. */
+export async function* pages<Row extends object>(
+  query: Query,
+  text: string,
+  keyOf: (row: Row) => string | number,
+  first: string | number,
+  more: readonly unknown[] = [],
+): AsyncGenerator<Row[]> {
+  for (let key = first; ;) {
+    const found = await query<Row>(text, [key, PAGE, ...more])
+    if (found.length > 0) yield found
+    if (found.length < PAGE) return
+    key = keyOf(found.at(-1)!)
+  }
+}
+
+/** Rows of one read or one insert. */
+export const PAGE = 500
+
+/** An epoch that no log had before. */
+export function randomEpoch() {
+  return crypto.randomUUID().replaceAll('-', '')
+}
+
+/** Makes it another log: no position in the one it was means anything in it. */
+export async function drawEpoch(query: Query): Promise<string> {
+  const epoch = randomEpoch()
+  await query('UPDATE meta SET epoch = $1', [epoch])
+  return epoch
+}
