@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
-import { runtime } from '#runtime'
-import { DataFileError, MIGRATIONS, openDatabase } from '../../src/log/sqlite.ts'
+import { DataFileError, openDatabase } from '../../src/log/sqlite.ts'
 import { createSqliteLog } from '../../src/log/sqlite-log.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say, tell } from './drafts.ts'
@@ -103,26 +102,6 @@ test('nobody else reads the folder or its files', async (t) => {
   const files = readdirSync(folder).sort()
   assert.ok(files.includes('hearth.db') && files.includes('hearth.db-wal'), files.join(' '))
   for (const file of files) assert.equal(mode(`${folder}/${file}`), '600', file)
-})
-
-test('the file of an earlier version keeps everything, and its epoch', async (t) => {
-  for (const version of MIGRATIONS.keys()) {
-    const file = `${tempFolder(t)}/hearth.db`
-    const old = runtime.openSqlite(file)
-    for (const step of MIGRATIONS.slice(0, version)) old.exec(step)
-    if (version > 0) {
-      old.exec(`PRAGMA user_version = ${version}; UPDATE meta SET epoch = 'old';
-        INSERT INTO users (id, name, name_key, kind) VALUES ('a', 'Ann', 'ann', 'guest');
-        INSERT INTO sessions VALUES ('ha', 'a', 'member', 0, NULL);
-        INSERT INTO rooms (room, head, floor) VALUES ('lobby', 5, 3)`)
-    }
-    old.close()
-    const { log, epoch } = open(t, file)
-    const { signedIn, head, floor } = await log.enter('lobby', 'a', 'ha')
-    const found = { epoch: epoch === 'old', signedIn, head, floor }
-    const kept = { epoch: true, signedIn: true, head: 5, floor: 3 }
-    assert.deepEqual(found, version > 0 ? kept : { ...found, epoch: false, head: 0 })
-  }
 })
 
 test('what was deleted is in no column of any table', async (t) => {
