@@ -8,7 +8,7 @@ import type { Entry, ErrorCode, Page, User } from '../protocol.ts'
  *   and no number to a refused or repeated one;
  * - have every accepted entry on disk when `append` resolves, and none of them when it rejects
  *   with anything but `LogUnavailable`;
- * - know an entry again by (room, author, id), for ever.
+ * - know an entry again by (room, author, id), for as long as it is kept.
  */
 export interface Log {
   /** A random value, drawn when the log was made; a position means nothing in another log. */

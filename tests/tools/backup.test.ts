@@ -1,8 +1,10 @@
 /** Backup and restore of the SQLite file, and the new epoch behind either database's. */
 
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import process from 'node:process'
 import { test } from 'node:test'
 import { runtime } from '#runtime'
 import { backup } from '../../tools/backup.ts'
@@ -12,6 +14,7 @@ import { MIGRATIONS } from '../../src/log/sqlite.ts'
 import { connect, GENEROUS, newcomer, signIn, startServer, tempFolder } from '../helpers.ts'
 import { ann, say } from '../log/drafts.ts'
 import { startPostgres } from '../postgres.ts'
+import { findProgram } from '../programs.ts'
 import { assertRefused, faults, newFile, run, withLog } from './places.ts'
 
 test('a backup of a server that writes is whole, and restores to another log', async (t) => {
@@ -152,4 +155,47 @@ test('Postgres has its own tools, and a new epoch behind them when no server run
   const again = await back.join('lobby', { after: 0, epoch: joined.epoch })
   assert.equal(again.joined.reset, true)
   await signIn(url, 'Zoe')
+})
+
+test('the commands of docs/data.md save and restore Postgres', async (t) => {
+  const program = findProgram('pg_dump', '--version', 'postgresql-client')
+  if (!program) return t.skip('there is no pg_dump')
+  const server = await startPostgres(t)
+  const DATABASE_URL = await server.newDatabase()
+  const [{ server_version_num: version } = { server_version_num: '0' }] = await server.query<{
+    server_version_num: string
+  }>(DATABASE_URL, 'SHOW server_version_num')
+  const own = / (\d+)/.exec(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout)![1]
+  if (Number(own) < Math.trunc(Number(version) / 10_000)) {
+    console.log(`SKIPPED: pg_dump ${own} is older than the server, HEARTH_POSTGRES names another`)
+    return t.skip('pg_dump is too old')
+  }
+  const [dump, load] = readFileSync(new URL('../../docs/data.md', import.meta.url), 'utf8')
+    .split('```sh')[1]!
+    .split('\n')
+    .filter((line) => line.startsWith('pg_'))
+  const shell = (line: string) => {
+    const options = { cwd, env: { ...process.env, DATABASE_URL }, encoding: 'utf8' as const }
+    const { status, stderr } = spawnSync('sh', ['-c', line], options)
+    assert.equal(status, 0, stderr)
+  }
+  const cwd = tempFolder(t)
+  const env = { DATABASE_URL }
+  const hearth = await startServer(t, { env })
+  const ben = await newcomer(t, hearth.url, 'Ben')
+  const { joined } = await ben.join('lobby')
+  await ben.say('lobby', 'one')
+  shell(dump!)
+  const { seq, id } = await ben.say('lobby', 'two')
+  await hearth.close()
+  await server.query(DATABASE_URL, 'TRUNCATE nodes')
+  shell(load!)
+  await server.query(DATABASE_URL, 'TRUNCATE nodes')
+  await run(newEpoch, env)
+  assert.deepEqual(await faults(env), [])
+  const { url } = await startServer(t, { env })
+  const back = await connect(t, url, ben.account)
+  const again = await back.join('lobby', { after: seq, last: id, epoch: joined.epoch })
+  assert.deepEqual([again.joined.reset, again.joined.head], [true, 1])
+  assert.equal((await back.say('lobby', 'three')).seq, 2)
 })
