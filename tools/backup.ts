@@ -73,7 +73,8 @@ export async function copyChecked(
   }
 }
 
-async function withFile<T>(file: string, work: (db: Sqlite) => T | Promise<T>): Promise<T> {
+/** Opens a file as it stands, and closes it behind `work`. */
+export async function withFile<T>(file: string, work: (db: Sqlite) => T | Promise<T>): Promise<T> {
   const db = runtime.openSqlite(file)
   try {
     db.exec('PRAGMA busy_timeout = 10000')

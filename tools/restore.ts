@@ -1,8 +1,8 @@
 /** `restore` and `new-epoch`: an older state takes the place of the log, and clients notice. */
 
-import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { claim, migrate } from '../src/log/sqlite.ts'
-import { copyChecked, syncFolder } from './backup.ts'
+import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { drawEpoch, randomEpoch, useStore } from './store.ts'
 
@@ -49,9 +49,8 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean) {
       migrate(db, backup)
       db.prepare('UPDATE meta SET epoch = ?').run(randomEpoch())
     })
-    const kept = hasLog ? setAside(file) : null
-    // Without a log, what lies beside it belongs to none.
-    for (const suffix of SUFFIXES.slice(1)) rmSync(file + suffix, { force: true })
+    const kept = hasLog ? await setAside(file) : null
+    for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
     renameSync(copy, file)
     syncFolder(file)
     return kept
@@ -60,12 +59,19 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean) {
   }
 }
 
-/** A database and what is not yet in it. */
-const SUFFIXES = ['', '-wal', '-shm']
+/** What is not yet in a database, where its server was killed. */
+const BESIDE = ['-wal', '-shm']
 
-function setAside(file: string) {
+/** Gives what is there a second name; the first is never without a log, whenever we are killed. */
+async function setAside(file: string) {
   const kept = `${file}.before-${new Date().toISOString().replace(/[:.]/g, '-')}`
-  for (const suffix of SUFFIXES) {
+  try {
+    await withFile(file, (db) => db.exec('PRAGMA wal_checkpoint(TRUNCATE)'))
+  } catch {
+    // It may be broken, which is why it is replaced: then it is kept with what is beside it.
+  }
+  linkSync(file, kept)
+  for (const suffix of BESIDE) {
     if (existsSync(file + suffix)) renameSync(file + suffix, kept + suffix)
   }
   return kept

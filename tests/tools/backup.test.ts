@@ -14,6 +14,7 @@ import { MIGRATIONS } from '../../src/log/sqlite.ts'
 import { connect, GENEROUS, newcomer, signIn, startServer, tempFolder } from '../helpers.ts'
 import { ann, say } from '../log/drafts.ts'
 import { startPostgres } from '../postgres.ts'
+import { startProcess } from '../process.ts'
 import { findProgram } from '../programs.ts'
 import { assertRefused, faults, newFile, run, withLog } from './places.ts'
 
@@ -69,6 +70,30 @@ function copyOf(file: string) {
   writeFileSync(copy, readFileSync(file))
   return copy
 }
+
+test('the log of a killed server, or one that is broken, is kept as it is', async (t) => {
+  const env = await newFile(t)
+  const file = `${tempFolder(t)}/backup.db`
+  await withLog(t, env, ({ log }) => log.append([say(ann, 'one')]))
+  await run(backup, env, file)
+  const server = startProcess(t, { PORT: '0', ...env })
+  const url = await server.url()
+  const ben = await newcomer(t, url, 'Ben')
+  await ben.join('lobby')
+  await ben.say('lobby', 'only in the -wal')
+  server.kill('SIGKILL')
+  await server.ended()
+  const replace = async () =>
+    /kept as (\S+)/.exec((await run(restore, env, file, '--replace')).told)![1]!
+  const kept = await replace()
+  await withLog(t, { DATA_FILE: kept }, async ({ log }) => {
+    assert.equal((await log.page('lobby', 9)).messages[1]?.body, 'only in the -wal')
+  })
+  await withLog(t, env, async ({ log }) => assert.equal((await log.page('lobby', 9)).head, 1))
+  writeFileSync(env.DATA_FILE!, 'broken '.repeat(1_000))
+  assert.match(readFileSync(await replace(), 'utf8'), /^(broken )+$/)
+  assert.deepEqual(await faults(env), [])
+})
 
 test('a backup is restored where nothing is', async (t) => {
   const env = await newFile(t)
