@@ -13,7 +13,8 @@ export const unprivileged: { uid?: number; gid?: number } =
 
 /** Makes the data of an empty cluster, in a folder that belongs to the user of the server. */
 export function createData(path: string, bin: string): void {
-  const fresh = madeOnce(dirname(path), 'postgres-data', (draft) => initialise(bin, draft))
+  const name = `postgres-data-${bin.replace(/\W+/g, '-')}`
+  const fresh = madeOnce(dirname(path), name, (draft) => initialise(bin, draft))
   // Node's own copy would belong to root.
   runOrThrow('cp', ['-Rp', fresh, path])
 }

@@ -60,15 +60,19 @@ export async function openDatabase(
   return db
 }
 
-/** @param settings  for `postgres -c`, beside those with which nothing waits for the disk */
+/**
+ * @param settings  for `postgres -c`, beside those with which nothing waits for the disk
+ * @param own  the folder of its programs; default: those of the whole suite
+ */
 export async function startPostgres(
   t: Scope,
   settings: Record<string, string> = {},
+  own?: string,
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'hearth-postgres-'))
   const data = join(folder, 'data')
   if (unprivileged.uid) chownSync(folder, unprivileged.uid, unprivileged.uid)
-  const bin = programs(folder)
+  const bin = own ?? programs(folder)
   createData(data, bin)
   const port = await freePort()
   const address = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`

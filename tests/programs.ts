@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import process from 'node:process'
 
 /**
@@ -14,6 +14,20 @@ export function findProgram(name: string, version = '--version', debian = name):
   // Debian keeps servers where only root looks.
   const path = [`/usr/sbin/${name}`, `/usr/bin/${name}`].find((path) => existsSync(path)) ?? name
   if (spawnSync(path, [version]).status === 0) return path
+  return miss(name, debian)
+}
+
+/** The folder of a whole PostgreSQL, with `pg_dump`, which npm's lacks; as `findProgram`. */
+export function findPostgres(): string | null {
+  const root = '/usr/lib/postgresql'
+  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : []
+  const folders = [process.env.HEARTH_POSTGRES, ...versions.map((name) => `${root}/${name}/bin`)]
+  const names = ['initdb', 'postgres', 'pg_dump', 'pg_restore']
+  const isWhole = (folder = '') => names.every((name) => existsSync(`${folder}/${name}`))
+  return folders.find(isWhole) ?? miss('pg_dump', 'postgresql')
+}
+
+function miss(name: string, debian: string) {
   const message = `SKIPPED: ${name} is not installed (Debian: apt-get install ${debian})`
   assert.notEqual(process.env.HEARTH_REQUIRE_ALL, '1', message)
   console.log(message)

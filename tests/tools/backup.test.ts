@@ -15,7 +15,7 @@ import { connect, GENEROUS, newcomer, signIn, startServer, tempFolder } from '..
 import { ann, say } from '../log/drafts.ts'
 import { startPostgres } from '../postgres.ts'
 import { startProcess } from '../process.ts'
-import { findProgram } from '../programs.ts'
+import { findPostgres } from '../programs.ts'
 import { assertRefused, faults, newFile, run, withLog } from './places.ts'
 
 test('a backup of a server that writes is whole, and restores to another log', async (t) => {
@@ -183,24 +183,20 @@ test('Postgres has its own tools, and a new epoch behind them when no server run
 })
 
 test('the commands of docs/data.md save and restore Postgres', async (t) => {
-  const program = findProgram('pg_dump', '--version', 'postgresql-client')
-  if (!program) return t.skip('there is no pg_dump')
-  const server = await startPostgres(t)
+  const bin = findPostgres()
+  if (!bin) return t.skip('there is no pg_dump')
+  const server = await startPostgres(t, {}, bin)
   const DATABASE_URL = await server.newDatabase()
-  const [{ server_version_num: version } = { server_version_num: '0' }] = await server.query<{
-    server_version_num: string
-  }>(DATABASE_URL, 'SHOW server_version_num')
-  const own = / (\d+)/.exec(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout)![1]
-  if (Number(own) < Math.trunc(Number(version) / 10_000)) {
-    console.log(`SKIPPED: pg_dump ${own} is older than the server, HEARTH_POSTGRES names another`)
-    return t.skip('pg_dump is too old')
-  }
   const [dump, load] = readFileSync(new URL('../../docs/data.md', import.meta.url), 'utf8')
     .split('```sh')[1]!
     .split('\n')
     .filter((line) => line.startsWith('pg_'))
   const shell = (line: string) => {
-    const options = { cwd, env: { ...process.env, DATABASE_URL }, encoding: 'utf8' as const }
+    const options = {
+      cwd,
+      env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, DATABASE_URL },
+      encoding: 'utf8' as const,
+    }
     const { status, stderr } = spawnSync('sh', ['-c', line], options)
     assert.equal(status, 0, stderr)
   }
