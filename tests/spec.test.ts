@@ -137,6 +137,7 @@ type Ask = (
   },
 ) => Promise<{ status: number; body: unknown; response: Response }>
 
+const METRICS_TOKEN = 'open-open-open-open'
 const seen = new Set<string>()
 
 /** A real server whose every answer has to be as the document says. */
@@ -240,6 +241,10 @@ async function askAll(ask: Ask, url: string) {
     })
   }
   await ask('GET /ws')
+  await ask('GET /livez')
+  await ask('GET /readyz')
+  await ask('GET /metrics')
+  await ask('GET /metrics', { token: METRICS_TOKEN })
   // What is wrong with a request whatever it is for.
   for (const [path, operations] of Object.entries(spec.paths)) {
     for (const [method, { responses }] of Object.entries(operations)) {
@@ -279,11 +284,12 @@ async function askTooOften(ask: Ask) {
 const ELSEWHERE = /^GET \/ws |events 204$| 503$/
 
 test('real answers are as the document says, and it says nothing that was not seen', async (t) => {
-  const env = { ADMIN_TOKEN: 'sesame-sesame' }
+  const env = { ADMIN_TOKEN: 'sesame-sesame', METRICS_TOKEN }
   const { url, ask } = await startDescribed(t, { env, limits: GENEROUS })
   await askAll(ask, url)
   const narrow = await startDescribed(t, { limits: NARROW })
   await askTooOften(narrow.ask)
+  await narrow.ask('GET /metrics')
   const described = Object.entries(spec.paths).flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([method, { responses }]) =>
       Object.keys(responses).map((status) => `${method.toUpperCase()} ${path} ${status}`),

@@ -133,6 +133,22 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 204: NO_BODY },
     refusals: ['invalid', 'forbidden', 'not_found'],
   },
+  'GET /livez': {
+    summary: 'Whether the process answers',
+    open: true,
+    answers: { 200: ['it does', JSON_] },
+  },
+  'GET /readyz': {
+    summary: 'Whether to send people here',
+    open: true,
+    answers: { 200: ['yes, with the state of each part', JSON_], 503: ['not now, and why', JSON_] },
+  },
+  'GET /metrics': {
+    summary: 'What Prometheus reads',
+    open: true,
+    answers: { 200: ['the text format; with the METRICS_TOKEN as bearer', TEXT] },
+    refusals: ['unauthorized', 'not_found'],
+  },
   'GET /openapi.json': {
     summary: 'This document',
     open: true,
@@ -222,7 +238,7 @@ function describe(key: string, operation: Operation) {
   return {
     summary,
     ...(description && { description }),
-    ...(open && { security: isForeign ? [{}, { foreign: [] }] : [] }),
+    ...(open && { security: TOKENS[key] ?? [] }),
     parameters: [
       ...inPath,
       ...Object.entries(query).map(([name, one]) => parameter('query', name, one)),
@@ -233,6 +249,11 @@ function describe(key: string, operation: Operation) {
   }
 }
 
+/** Of others than our own sessions. */
+const TOKENS: Record<string, object[]> = {
+  'POST /api/session': [{}, { foreign: [] }],
+  'GET /metrics': [{ metrics: [] }],
+}
 const IN_PATH: Record<string, BodyName> = { room: 'Room', user: 'Id' }
 
 function parameter(where: 'path' | 'query' | 'header', name: string, schema?: object) {
@@ -268,6 +289,7 @@ export function openApi(): object {
           ...{ type: 'apiKey', in: 'cookie', name: 'hearth' },
           description: 'of a browser; `__Host-hearth` where there is only https',
         },
+        metrics: { type: 'http', scheme: 'bearer', description: 'the METRICS_TOKEN' },
         foreign: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
       },
     },
