@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:https'
 import type { IncomingMessage } from 'node:http'
+import process from 'node:process'
 import { Readable } from 'node:stream'
 import { test, type TestContext } from 'node:test'
 import { EventSource } from 'eventsource'
@@ -192,7 +193,8 @@ async function startThree(t: TestContext, url: string) {
 }
 
 test('a rolling restart of three servers under load', async (t) => {
-  const proxies = [NGINX, CADDY].filter(find)
+  // Each restart loads a server anew: both proxies on both runtimes would take a minute.
+  const proxies = [process.versions.deno ? CADDY : NGINX].filter(find)
   if (proxies.length === 0) return t.skip('there is no proxy')
   const postgres = await startPostgres(t)
   for (const proxy of proxies) {

@@ -53,7 +53,11 @@ export const NGINX: Proxy = {
     ['http {\n', `pid ${folder}/pid;\nhttp {\n  access_log off;\n${nginxFolders(folder)}`, 1],
     ['worker_rlimit_nofile 65536;', '', 1],
     ['worker_connections 32768;', 'worker_connections 256;', 1],
-    ['server 127.0.0.1:3000;', upstreams.map((port) => `server 127.0.0.1:${port};`).join(' '), 1],
+    [
+      'server 127.0.0.1:3000 ',
+      upstreams.map((port) => `server 127.0.0.1:${port} `).join('max_fails=0; '),
+      1,
+    ],
     ['listen 80;', `listen 127.0.0.1:${http};`, 1],
     ['listen 443 ssl http2;', `listen 127.0.0.1:${https} ssl http2;`, 1],
     [/listen \[::\]:.*;/g, '', 2],
@@ -71,7 +75,11 @@ export const CADDY: Proxy = {
   package: 'caddy',
   file: 'Caddyfile',
   change: ({ http, https, upstreams, folder }) => [
-    ['{\n\tservers', `{\n\tadmin off\n\thttp_port ${http}\n\thttps_port ${https}\n\tservers`, 1],
+    [
+      '\tgrace_period 3s',
+      `\tadmin off\n\thttp_port ${http}\n\thttps_port ${https}\n\tgrace_period 100ms`,
+      1,
+    ],
     [
       '\nhttps://chat.example.org {\n',
       `$&\ttls ${folder}/fullchain.pem ${folder}/privkey.pem\n`,
