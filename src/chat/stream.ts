@@ -3,7 +3,6 @@
 import { Buffer } from 'node:buffer'
 import { CLOSE } from '../../static/protocol.js'
 import type { Session } from '../auth/accounts.ts'
-import type { Entrance } from '../log/log.ts'
 import type { FrameOf, ServerEvent } from '../protocol.ts'
 import type { Frame } from '../runtime/runtime.ts'
 import type { Hub, Subscriber } from './hub.ts'
@@ -52,6 +51,8 @@ export class EventStream implements Subscriber {
   readonly #options: EventStreamOptions
   readonly #outflow: Outflow
   #place: { room: Room; seat: Seat; isPrivate: boolean; since: number } | null = null
+  /** A membership of the user ended before there was a place. */
+  #isInDoubt = false
   /** The reader starts afresh, and the page that follows is what it starts with. */
   #isReset = false
   #writtenAt: number
@@ -83,52 +84,51 @@ export class EventStream implements Subscriber {
     return this.#options.sink.queued
   }
 
-  /**
-   * Follows a room. What goes wrong with it ends the stream.
-   * @param entrance  what was found at the room's door just now
-   */
-  async follow(request: FrameOf<'join'>, entrance: Entrance) {
+  /** Follows a room. What goes wrong with it ends the stream. */
+  async follow(request: FrameOf<'join'>) {
     const { hub } = this.#options
-    const room = hub.room(request.room)
-    // Asked again once the room hears of what comes after, and only then is it known where it is.
+    let isPrivate = false
     const enter = async () => {
-      const found = await this.#visit(request)
-      if (found.signedIn && found.allowed) return found
-      this.#shut(found, request.room)
-      return null
+      const entrance = await this.#visit(request)
+      isPrivate = entrance?.private === true
+      return entrance
     }
     try {
+      const room = hub.room(request.room)
       const seat = await room.join(this, request, enter)
       if (!seat) return
-      const since = hub.clock.now()
-      this.#place = { room, seat, isPrivate: entrance.private, since }
+      this.#place = { room, seat, isPrivate, since: hub.clock.now() }
       if (this.isClosed) this.#unseat()
+      // It may have ended while the seat was taken.
+      else if (this.#isInDoubt) await enter()
     } catch (error) {
       hub.options.journal.fault(error)
       this.close(CLOSE.RESTART, hub.limits.logRetryMs)
     }
   }
 
-  #visit({ room, after }: FrameOf<'join'>) {
-    return this.#options.hub.log.visit(room, this.user.id, this.session, after, true)
-  }
-
-  #shut({ signedIn }: Entrance, room: string) {
-    if (!signedIn) return this.close(CLOSE.SIGNED_OUT)
-    this.#remove(room)
+  /** Looks whether the user may be here; who may not is sent away. */
+  async #visit({ room, after }: FrameOf<'join'>) {
+    const { log } = this.#options.hub
+    const entrance = await log.visit(room, this.user.id, this.session, after, true)
+    if (entrance.signedIn && entrance.allowed) return entrance
+    if (entrance.signedIn) this.#remove(room)
+    else this.close(CLOSE.SIGNED_OUT)
+    return null
   }
 
   /** Of a private room, which one may not read any more. @param before  as a connection's */
   expel(room: string, before = Infinity) {
     const place = this.#place
-    if (place?.room.name !== room || !place.isPrivate || place.since > before) return
-    this.#remove(room)
+    if (!place) this.#isInDoubt = true
+    else if (place.room.name === room && place.isPrivate && place.since <= before)
+      this.#remove(room)
   }
 
   #remove(room: string) {
-    this.#write(toBlock({ type: 'removed', room }).bytes)
+    if (this.isClosed) return
     this.gone()
-    this.#end()
+    this.#end({ type: 'removed', room })
   }
 
   /* ------------------------------------------------------------------ out */
@@ -180,18 +180,16 @@ export class EventStream implements Subscriber {
   /** Ends the stream with a goodbye, which a slow reader would not get. */
   close(code: number, retryAfterMs = 0) {
     if (this.isClosed) return
-    const { sink } = this.#options
     this.gone(code)
-    if (code === CLOSE.SLOW) return sink.cut()
-    const retry = `retry: ${Math.max(retryAfterMs, LEAST_RETRY_MS)}\n`
-    const { bytes } = toBlock({ type: 'bye', code, retryAfterMs })
-    sink.write(Buffer.concat([Buffer.from(retry), bytes]))
-    this.#end()
+    if (code === CLOSE.SLOW) this.#options.sink.cut()
+    else this.#end({ type: 'bye', code, retryAfterMs }, retryAfterMs)
   }
 
-  /** Who does not take the last words in time is cut off. */
-  #end() {
+  /** The last words; who does not take them in time is cut off. */
+  #end(event: ServerEvent, retryAfterMs = 0) {
     const { hub, sink } = this.#options
+    const retry = `retry: ${Math.max(retryAfterMs, LEAST_RETRY_MS)}\n`
+    sink.write(Buffer.concat([Buffer.from(retry), toBlock(event).bytes]))
     sink.end()
     if (!hub.isDraining) hub.clock.after(hub.limits.closeMs, () => sink.cut())
   }

@@ -120,7 +120,7 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
       if (code === CLOSE.SIGNED_OUT || code === CLOSE.BANNED) ended.add(session.hash)
     }
     const stream = new EventStream({ hub, sink, session, id, address, onGone })
-    void stream.follow(request, entrance)
+    void stream.follow(request)
     return c.body(body, 200, headers)
   })
 

@@ -260,6 +260,31 @@ test('who is banned or taken out of a private room reads no further', async (t) 
   assert.deepEqual([inLobby.statuses, inLobby.all('bye')[0]?.code], [[200, 204], 4503])
 })
 
+test('who is taken out while the stream opens is not let in', async (t) => {
+  const { ann, bob, url, follow, hub } = await setUp(t)
+  const { token } = ann.account
+  await post(`${url}/api/rooms`, { room: 'den' }, token)
+  const invited = await post(`${url}/api/rooms/den/invites`, {}, token)
+  const { invite } = v.parse(protocol.Invitation, await invited.json())
+  await post(`${url}/api/rooms/den/members`, { invite }, bob.token)
+  const { log } = hub
+  const { visit } = log
+  let visits = 0
+  // The second look at the door is the one that the seat is taken with.
+  log.visit = async (...args) => {
+    const entrance = await visit(...args)
+    visits += 1
+    const headers = { authorization: `Bearer ${token}` }
+    const member = `${url}/api/rooms/den/members/${bob.user.id}`
+    if (visits === 2) await fetch(member, { method: 'DELETE', headers })
+    return entrance
+  }
+  const reader = follow(bob, 'den')
+  await reader.until(() => reader.statuses.length === 2)
+  assert.deepEqual([reader.statuses, reader.all('removed').length], [[200, 403], 1])
+  assert.equal(hub.connections.size, 1)
+})
+
 test('a quiet stream says that it lives; one that ended takes no place', async (t) => {
   const clock = new TestClock()
   const { bob, url, hub } = await setUp(t, { clock })
