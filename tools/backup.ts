@@ -25,7 +25,7 @@ export const backup: Command = {
     const file = onlyOne(readArgs(args, {}).positionals, 'the new file')
     if (config.databaseUrl) {
       throw new UsageError(
-        'Postgres has its own: pg_dump --format=custom --file=<file> "$DATABASE_URL"',
+        'Postgres has its own: pg_dump --format=custom --no-unlogged-table-data --file=<file> "$DATABASE_URL"',
       )
     }
     if (existsSync(file)) throw new ToolError(`${file} is there already`)
