@@ -220,9 +220,16 @@ function toBlocks(frame: Frame): readonly Block[] {
   const { data, size } = frame
   const text = typeof data === 'string' ? data : Buffer.from(data.subarray(-size)).toString()
   // Our own encoding of events that were checked when it was made.
-  const made = (JSON.parse(text) as ServerEvent[]).map(toBlock)
+  const made = joinEntries((JSON.parse(text) as ServerEvent[]).map(toBlock))
   blocks.set(frame, made)
   return made
+}
+
+/** A flush of nothing but entries is one piece, written once to each. */
+function joinEntries(made: readonly Block[]): readonly Block[] {
+  const [first] = made
+  if (!first || made.some(({ event }) => event.type !== 'message')) return made
+  return [{ event: first.event, bytes: Buffer.concat(made.map(({ bytes }) => bytes)) }]
 }
 
 /** JSON has no line breaks, so an event is one line of data. */
