@@ -7,7 +7,8 @@ import { createSqliteMemberships } from './auth/sqlite-memberships.ts'
 import { createTickets, type Tickets } from './auth/tickets.ts'
 import type { Bus } from './bus/bus.ts'
 import type { Directory } from './bus/directory.ts'
-import { localBus, localDirectory } from './bus/local.ts'
+import { localBus } from './bus/local.ts'
+import { createSqliteDirectory } from './bus/sqlite-directory.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log/log.ts'
@@ -54,7 +55,7 @@ async function onSqlite({ config, clock, onFault }: StorageOptions): Promise<Sto
     tickets: createTickets(limits.ticketMs, clock),
     links: createTickets(limits.linkMs, clock),
     bus: localBus,
-    directory: localDirectory,
+    directory: createSqliteDirectory(database),
     place: dataFile,
   }
 }

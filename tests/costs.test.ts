@@ -5,6 +5,9 @@ import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { Hono } from 'hono'
 import { runtime } from '#runtime'
+import { createSqliteDirectory } from '../src/bus/sqlite-directory.ts'
+import { openDatabase } from '../src/log/sqlite.ts'
+import type { Sqlite } from '../src/runtime/runtime.ts'
 import { NO_RATES, openHub } from './chat/fakes.ts'
 import { handshake, RawSocket } from './conformance/raw.ts'
 import { holdAppends } from './helpers.ts'
@@ -63,6 +66,25 @@ test('a quiet node sends nothing between two pings', async (t) => {
   assert.equal(sent(), before + MEMBERS, 'then one each')
 })
 
+test('a quiet node on SQLite asks little, by its keys, and writes nothing', async (t) => {
+  const database = openDatabase(':memory:')
+  t.after(() => database.close())
+  const { db } = database
+  const counts = { statements: 0 }
+  const directory = createSqliteDirectory({ db: countRuns(db, counts) })
+  const { log, connect, clock } = openHub(t, { directory })
+  for (let n = 0; n < MEMBERS; n += 1) await connect(nthUser(n)).join()
+  await clock.advance(6_000)
+  const written = () => (db.prepare('SELECT total_changes() AS n').get() as { n: number }).n
+  const [reads, asked, before] = [log.reads, counts.statements, written()]
+  await clock.advance(20_000)
+  assert.equal(log.reads - reads, 2, 'where its rooms stand, since a tool may append')
+  assert.equal(counts.statements - asked, 10 + 1, 'which sessions ended, and what is old of that')
+  assert.equal(written(), before)
+  const plan = db.prepare('EXPLAIN QUERY PLAN SELECT session FROM revocations WHERE at >= 1').all()
+  assert.match(JSON.stringify(plan), /SEARCH revocations USING PRIMARY KEY/)
+})
+
 test('a frame of any length arrives as one text frame', async (t) => {
   const lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
   const app = new Hono()
@@ -87,6 +109,21 @@ test('a frame of any length arrives as one text frame', async (t) => {
   const [, ...frames] = peer.text.split('\r\n\r\n')
   assert.equal(frames.join('\r\n\r\n'), [...wanted, frameOf('end')].join(''))
 })
+
+/** Counts what its statements are asked. */
+function countRuns(db: Sqlite, counts: { statements: number }): Sqlite {
+  const counted = <A extends unknown[], R>(call: (...args: A) => R) => {
+    return (...args: A) => {
+      counts.statements += 1
+      return call(...args)
+    }
+  }
+  const prepare = (sql: string) => {
+    const { run, get, all } = db.prepare(sql)
+    return { run: counted(run), get: counted(get), all: counted(all) }
+  }
+  return { ...db, prepare }
+}
 
 /** So many bytes of UTF-8. */
 function textOf(length: number) {

@@ -30,10 +30,12 @@ export function createSqliteStore({ db, file, close }: Database): Store {
     holdRoom: async () => {},
     dropWords: async (room, seq) => void (await query(DROP_WORDS, [room, seq])),
     expel: async (user) =>
-      transaction(db, () => ({
-        sessions: db.prepare('DELETE FROM sessions WHERE user_id = ?').run(user).changes,
-        memberships: db.prepare('DELETE FROM members WHERE user_id = ?').run(user).changes,
-      })),
+      transaction(db, () => {
+        const of = (text: string) => db.prepare(`${text} WHERE user_id = ?`).run(user).changes
+        // Its sockets go with its sessions, so memberships need not be told.
+        of('INSERT INTO revocations (session) SELECT hash FROM sessions')
+        return { sessions: of('DELETE FROM sessions'), memberships: of('DELETE FROM members') }
+      }),
     openLog: async () => createSqliteLog(openBeside(file), systemClock),
     close: async () => close(),
   }

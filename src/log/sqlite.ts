@@ -175,6 +175,15 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE rooms ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
   UPDATE rooms SET indexed = head WHERE room IN (SELECT room FROM room_numbers);
   `,
+  `
+  -- Sessions that a tool ended beside the server, which looks at the newest of them. s
+  CREATE TABLE revocations (
+    at INTEGER NOT NULL DEFAULT (unixepoch()),
+    session TEXT NOT NULL,
+    banned INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (at, session)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** Brings the tables to the newest version. @throws {DataFileError} for those of a newer one */

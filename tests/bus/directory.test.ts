@@ -1,13 +1,15 @@
-/** What nodes know of each other through Postgres. */
+/** What nodes know of each other through Postgres, and what one hears of alone. */
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { createPostgresAccounts } from '../../src/auth/postgres-accounts.ts'
 import { localDirectory } from '../../src/bus/local.ts'
 import { createPostgresDirectory } from '../../src/bus/postgres-directory.ts'
+import { createSqliteDirectory } from '../../src/bus/sqlite-directory.ts'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { createPostgresLog } from '../../src/log/postgres-log.ts'
+import { openDatabase as openFile } from '../../src/log/sqlite.ts'
 import { ann, bob, nthUser } from '../log/drafts.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 
@@ -175,6 +177,28 @@ void test('one node alone has nobody to tell', async () => {
   assert.equal(await localDirectory.renew(true), true)
   assert.deepEqual(await localDirectory.presence(['lobby']), new Map())
   assert.deepEqual(await localDirectory.news(), NOTHING)
+})
+
+test('a node alone on SQLite hears for a minute which sessions a tool ended', async (t) => {
+  const database = openFile(':memory:')
+  t.after(() => database.close())
+  const { db } = database
+  const directory = createSqliteDirectory(database)
+  assert.equal(await directory.renew(true), true)
+  assert.deepEqual(await directory.news(), NOTHING)
+  db.exec("INSERT INTO revocations (session, banned) VALUES ('h1', 0), ('h2', 1)")
+  const sessions = [
+    { hash: 'h1', banned: false },
+    { hash: 'h2', banned: true },
+  ]
+  for (let n = 0; n < 2; n += 1) {
+    assert.deepEqual(await directory.news(), { ...NOTHING, sessions })
+    await directory.renew(true)
+  }
+  db.exec('UPDATE revocations SET at = at - 61')
+  assert.deepEqual(await directory.news(), NOTHING)
+  await directory.renew(true)
+  assert.deepEqual(db.prepare('SELECT session FROM revocations').all(), [])
 })
 
 function byHash(a: { hash: string }, b: { hash: string }) {

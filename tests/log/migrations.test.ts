@@ -7,6 +7,7 @@ import { runtime } from '#runtime'
 import { violations } from '../../tools/check.ts'
 import { createSqliteStore } from '../../tools/sqlite-store.ts'
 import type { Query } from '../../tools/store.ts'
+import { createSqliteDirectory } from '../../src/bus/sqlite-directory.ts'
 import { digestOf } from '../../src/log/digest.ts'
 import type { Draft, Log } from '../../src/log/log.ts'
 import { MIGRATIONS as POSTGRES } from '../../src/log/postgres.ts'
@@ -117,9 +118,16 @@ for (const version of SQLITE.keys()) {
       old.exec(`INSERT INTO room_numbers VALUES (1, 'lobby'); INSERT INTO words (rowid, text)
         VALUES (1 << 40 | 1, '1/never 1/again'), (1 << 40 | 2, '1/newest 1/words')`)
     }
+    const told = version + 1 >= 5 ? ['hb'] : []
+    for (const hash of told) old.exec(`INSERT INTO revocations (session) VALUES ('${hash}')`)
     old.close()
     const database = openDatabase(file)
     t.after(() => database.close())
+    const { sessions } = await createSqliteDirectory(database).news()
+    assert.deepEqual(
+      sessions.map(({ hash }) => hash),
+      told,
+    )
     const log = createSqliteLog(database, new TestClock())
     t.after(() => log.close())
     await assertKept(log, createSqliteStore(database).query, version + 1)

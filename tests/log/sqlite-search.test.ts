@@ -37,7 +37,7 @@ async function seqs(log: Log, query: string, room = 'lobby') {
 /** Takes the index out of a file, as if an older Hearth had left it. */
 function forgetWords(file: string) {
   const db = runtime.openSqlite(file)
-  db.exec(`DROP TABLE words; DROP TABLE room_numbers;
+  db.exec(`DROP TABLE words; DROP TABLE room_numbers; DROP TABLE revocations;
     ALTER TABLE rooms DROP COLUMN indexed; PRAGMA user_version = ${WITHOUT_WORDS}`)
   db.close()
 }

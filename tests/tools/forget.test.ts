@@ -7,7 +7,16 @@ import { test, type TestContext } from 'node:test'
 import { exportLog } from '../../tools/export.ts'
 import { forget } from '../../tools/forget.ts'
 import { retain } from '../../tools/retain.ts'
-import { newcomer, signIn, startServer, TestClock } from '../helpers.ts'
+import { openSqliteStore } from '../../tools/sqlite-store.ts'
+import {
+  connect,
+  newcomer,
+  post,
+  signIn,
+  startServer,
+  TestClock,
+  type Account,
+} from '../helpers.ts'
 import { bob, edit, react, say } from '../log/drafts.ts'
 import {
   age,
@@ -79,7 +88,7 @@ async function everybodyHears(t: TestContext, newPlace: NewPlace) {
     ],
   )
   await signIn(url, 'Anna')
-  if (env.DATABASE_URL) assert.equal(await anna.closeCode(), 4501)
+  assert.equal(await anna.closeCode(), 4501)
   assert.deepEqual(await faults(env), [])
 }
 
@@ -89,18 +98,45 @@ void test('forgetting', (t) =>
     ['a server that runs hears of it in its order', everybodyHears],
   ]))
 
-test('a quiet server on SQLite hears of it within ten seconds', async (t) => {
+test('on SQLite the person is out within five seconds, and all others hear within ten', async (t) => {
   const env = await newFile(t)
   const clock = new TestClock()
   const { url } = await startServer(t, { env, clock })
   const ann = await newcomer(t, url, 'Ann')
-  await ann.join('lobby')
+  const phone = await connect(t, url, await linked(url, ann.account))
+  const bob = await newcomer(t, url, 'Bob')
+  for (const client of [ann, bob]) await client.join('lobby')
+  const follow = (token: string) =>
+    fetch(`${url}/api/rooms/lobby/events`, { headers: { authorization: `Bearer ${token}` } })
+  const stream = await follow(ann.account.token)
   ann.send({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body: 'words' })
-  await ann.next('message')
+  await bob.next('message')
   await run(forget, env, 'Ann')
-  await clock.advance(11_000)
-  assert.equal((await ann.next('message')).kind, 'delete')
+  await clock.advance(5_000)
+  assert.deepEqual([await ann.closeCode(), await phone.closeCode()], [4501, 4501])
+  assert.match(await stream.text(), /event: bye\ndata: .*4501/)
+  assert.equal((await follow(ann.account.token)).status, 204)
+  await clock.advance(6_000)
+  assert.equal((await bob.next('message')).kind, 'delete')
+  assert.equal(bob.closed, null)
+
+  const { query, close } = openSqliteStore(env.DATA_FILE!, false)
+  t.after(close)
+  const left = async () => (await query('SELECT session FROM revocations')).length
+  assert.equal(await left(), 2)
+  await query('UPDATE revocations SET at = at - 61')
+  await clock.advance(15_000)
+  assert.equal(await left(), 0, 'what is old is taken away')
 })
+
+/** The user on another device. */
+async function linked(url: string, { user, token }: Account): Promise<Account> {
+  const { link } = (await (await post(`${url}/api/session/link`, {}, token)).json()) as {
+    link: string
+  }
+  const device = await post(`${url}/api/session`, { link })
+  return { user, token: ((await device.json()) as { token: string }).token }
+}
 
 test('no byte of the file has the words once the server has ended', async (t) => {
   const env = await newFile(t)
