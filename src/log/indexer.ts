@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers'
 import type { Clock } from '../clock.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
-import { LogUnavailable } from './log.ts'
+import { LogUnavailable, SearchTooLong } from './log.ts'
 
 /** Times the length of a step: the index takes a tenth of the time from the talk. */
 const REST = 9
@@ -32,7 +32,7 @@ export interface Indexer {
   note(rooms: Iterable<string>): void
   /**
    * Resolves when all that is on disk now is in the index.
-   * @throws {LogUnavailable} when that takes too long; else what a step throws
+   * @throws {SearchTooLong} when that takes too long; else what a step throws
    */
   reach(room: string): Promise<void>
   /** Resolves when no step is under way any more. Idempotent. */
@@ -108,7 +108,7 @@ export function createIndexer({ step, clock, onFault }: IndexerOptions): Indexer
       const deadline = clock.now() + REACH_MS
       const { indexed: reached, head } = await next(room)
       for (let indexed = reached; indexed < head; indexed = (await next(room)).indexed) {
-        if (clock.now() >= deadline) throw new LogUnavailable('the search took too long')
+        if (clock.now() >= deadline) throw new SearchTooLong('the search took too long')
         await new Promise((resolve) => setImmediate(resolve))
       }
     },

@@ -54,7 +54,7 @@ export interface Log {
    * `phrasesOf` reads it: ascending, as of now, with `more` when there are older ones. It MUST find
    * a message by its newest words and by no others, in this room and in no other, and a deleted one
    * never; every message that was on disk when it was asked, and nothing in a query fails.
-   * @throws {LogUnavailable} when it would take too long
+   * @throws {SearchTooLong} when it would take too long
    */
   search(room: string, query: string, limit: number, before?: number): Promise<Page>
 
@@ -144,6 +144,9 @@ export interface ReadPosition {
 
 /** The database cannot be asked now, or did not answer: it is not known what it did. */
 export class LogUnavailable extends Error {}
+
+/** A search is too much for now; about the log that says nothing. The message is for the asker. */
+export class SearchTooLong extends Error {}
 
 /** The data cannot be opened, and will not be by waiting; the message is for the operator. */
 export class DatabaseError extends Error {}

@@ -7,13 +7,15 @@ import type { Clock } from '../clock.ts'
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
 import type { Message } from '../protocol.ts'
 import { createIndexer } from './indexer.ts'
-import type { Compared, Draft, Log, RoomSummary } from './log.ts'
+import { SearchTooLong, type Compared, type Draft, type Log, type RoomSummary } from './log.ts'
 import type { Postgres } from './postgres.ts'
 import * as rows from './rows.ts'
 import { hasAll, phrasesOf, wordsOf, type Phrase } from './words.ts'
 
 /** Entries that are taken into the index of words at once. */
 const STEP = 200
+/** What `statement_timeout` ends with (PostgreSQL, Appendix A). */
+const QUERY_CANCELED = '57014'
 
 /**
  * Row by row what became of the drafts; a new one comes as its `seq` alone. Or one row for each
@@ -229,7 +231,8 @@ export function createPostgresLog(
       if (most > 0) await indexer.reach(room)
       const keys = phrases.map((each) => toKeys(room, each)).join(' & ')
       const values = [room, before, most, phrases.map(toPattern), keys]
-      const { messages, ...page } = await readPage(SQL.search, limit, values)
+      const found = readPage(SQL.search, limit, values)
+      const { messages, ...page } = await found.catch(refuseSearch)
       // One may have been edited since, and its new words not taken in yet.
       const isStill = ({ body = '' }: Message) => hasAll(wordsOf(body), phrases)
       return { ...page, messages: messages.filter(isStill) }
@@ -264,6 +267,12 @@ function toSent(row: ReturnType<typeof rows.toRow>, { moderates }: Draft) {
   const isPlain = kind === 'message' && reply_to === null && mentions === null
   const plain = { room, seq, id, author_id, author_name, body, digest }
   return isPlain ? plain : { ...row, moderates }
+}
+
+/** That a search was cut off says nothing about the database. */
+function refuseSearch(error: Error): never {
+  const { code } = (error.cause ?? {}) as { code?: unknown }
+  throw code === QUERY_CANCELED ? new SearchTooLong('the search took too long') : error
 }
 
 /** For LIKE: words are letters and digits, which mean themselves there. */

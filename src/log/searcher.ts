@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { runtime } from '#runtime'
 import type { Clock } from '../clock.ts'
 import type { SqliteValue } from '../runtime/runtime.ts'
-import { LogUnavailable } from './log.ts'
+import { LogUnavailable, SearchTooLong } from './log.ts'
 import type { Database } from './sqlite.ts'
 import { SEARCH } from './sqlite-words.ts'
 
@@ -17,7 +17,8 @@ const THREADS = 2
 export interface Searcher {
   /**
    * The `seq`s that `SEARCH` finds.
-   * @throws {LogUnavailable} when there is no answer in time
+   * @throws {SearchTooLong} when there is no answer in time, or too many wait for theirs
+   * @throws {LogUnavailable} when it cannot be asked
    */
   search(values: SqliteValue[]): Promise<number[]>
   /** Idempotent; what waits is refused. */
@@ -51,6 +52,7 @@ export function createSearcher(
   let thread: Thread | undefined
   let current: Waiting | undefined
   let isClosed = false
+  const closed = new LogUnavailable('the log is closed')
 
   const next = () => {
     if (current || queue.length === 0) return
@@ -70,11 +72,11 @@ export function createSearcher(
       else current?.reject(new LogUnavailable(`search: ${answer.error}`))
       done()
     })
-    opened.on('error', (error) => fail(opened, `search: ${error}`))
+    opened.on('error', (error) => fail(opened, new LogUnavailable(`search: ${error}`)))
     const gone = new Promise<void>((resolve) => {
       opened.on('exit', () => {
         threads.delete(opened)
-        fail(opened, 'the search ended without an answer')
+        fail(opened, new LogUnavailable('the search ended without an answer'))
         resolve()
         next()
       })
@@ -90,31 +92,32 @@ export function createSearcher(
     next()
   }
 
-  const fail = (failed: Thread, reason: string) => {
+  const fail = (failed: Thread, reason: Error) => {
     if (failed !== thread) return
     thread = undefined
-    current?.reject(new LogUnavailable(reason))
+    current?.reject(reason)
     done()
   }
 
   /** It ends when it has its answer: libsql aborts the process when its thread is cut off in one. */
-  const giveUp = (reason: string) => {
+  const giveUp = (reason: Error) => {
     const old = thread
     old?.postMessage(null)
     if (old) fail(old, reason)
   }
 
   const expire = (waiting: Waiting) => {
-    if (waiting === current) return giveUp('the search took too long')
+    if (waiting === current) return giveUp(new SearchTooLong('the search took too long'))
     queue.splice(queue.indexOf(waiting), 1)
-    waiting.reject(new LogUnavailable('other searches took too long'))
+    waiting.reject(new SearchTooLong('other searches took too long'))
   }
 
   return {
     search: (values) =>
       new Promise((resolve, reject) => {
-        if (isClosed || queue.length === WAITING_SEARCHES) {
-          return reject(new LogUnavailable('too many searches are waiting'))
+        if (isClosed) return reject(closed)
+        if (queue.length === WAITING_SEARCHES) {
+          return reject(new SearchTooLong('too many searches are waiting'))
         }
         const cancel = clock.after(SEARCH_MS, () => expire(waiting))
         const waiting: Waiting = { values, resolve, reject, cancel }
@@ -126,9 +129,9 @@ export function createSearcher(
       isClosed = true
       for (const { cancel, reject } of queue.splice(0)) {
         cancel()
-        reject(new LogUnavailable('the log is closed'))
+        reject(closed)
       }
-      giveUp('the log is closed')
+      giveUp(closed)
       for (const left of threads.keys()) left.ref()
       await Promise.all(threads.values())
     },

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as v from 'valibot'
 import { Link, Rooms, Session, Ticket } from '../../static/protocol.js'
+import { LogUnavailable, SearchTooLong } from '../../src/log/log.ts'
 import { assertProblem, openApp, ORIGIN } from './app.ts'
 
 test('a guest signs in, is known, and signs out', async (t) => {
@@ -216,6 +217,22 @@ test('what goes wrong inside is told to the operator, and to nobody else', async
   const { get, faults } = openApp(t, { accounts: accounts as never })
   const response = await get('/api/session', { authorization: `Bearer ${'x'.repeat(43)}` })
   await assertProblem(response, 503, 'unavailable')
+  assert.equal(faults.length, 1)
+})
+
+test('a search that takes too long is refused for now, which is no fault and no outage', async (t) => {
+  const { get, signIn, hub, faults, lines } = openApp(t)
+  const { bearer } = await signIn('Ann')
+  hub.log.search = () => Promise.reject(new SearchTooLong('the search took too long'))
+  const response = await get('/api/rooms/lobby/search?q=words', bearer)
+  const { detail } = await assertProblem(response, 503, 'unavailable')
+  assert.equal(detail, 'the search took too long')
+  assert.equal(response.headers.get('retry-after'), '1')
+  assert.deepEqual(faults, [])
+  const { what, code, reason } = lines.at(-1)!
+  assert.deepEqual([what, code, reason], ['request refused', 'unavailable', detail])
+  hub.log.search = () => Promise.reject(new LogUnavailable('gone'))
+  await assertProblem(await get('/api/rooms/lobby/search?q=words', bearer), 503, 'unavailable')
   assert.equal(faults.length, 1)
 })
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { createIndexer } from '../../src/log/indexer.ts'
-import { LogUnavailable } from '../../src/log/log.ts'
+import { LogUnavailable, SearchTooLong } from '../../src/log/log.ts'
 import { TestClock, turn } from '../helpers.ts'
 
 /** Entries that a step takes in, and how long it takes. ms */
@@ -137,7 +137,7 @@ test('a search waits for what was on disk when it was asked, and for no more', a
 test('a search that would take too long is refused, and what it did is done', async (t) => {
   const { heads, indexed, indexer } = setUp(t)
   heads.set('a', 20_000)
-  await assert.rejects(indexer.reach('a'), LogUnavailable)
+  await assert.rejects(indexer.reach('a'), SearchTooLong)
   assert.ok(indexed.get('a')! > 10_000)
   await indexer.reach('a')
   assert.equal(indexed.get('a'), 20_000)

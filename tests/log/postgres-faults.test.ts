@@ -6,7 +6,13 @@ import { test, type TestContext } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { createAppender } from '../../src/log/appender.ts'
-import { LogUnavailable, type Draft, type Log, type Outcome } from '../../src/log/log.ts'
+import {
+  LogUnavailable,
+  SearchTooLong,
+  type Draft,
+  type Log,
+  type Outcome,
+} from '../../src/log/log.ts'
 import type { Postgres, PostgresOptions } from '../../src/log/postgres.ts'
 import { createPostgresLog, SQL } from '../../src/log/postgres-log.ts'
 import { toRow } from '../../src/log/rows.ts'
@@ -200,6 +206,23 @@ void test('Postgres, when things go wrong', async (t) => {
       for (const { pid } of frozen) process.kill(pid, 'SIGCONT')
     }
   })
+
+  await check(
+    'a search that is cut off is no outage, a page that is cut off is one',
+    async (each) => {
+      const limits = { ...DEFAULT_LIMITS, statementMs: 100 }
+      const { db, log } = await newLog(each, { limits }, await server.newDatabase())
+      await log.append([say(ann, 'word')])
+      await log.search('lobby', 'word', 1)
+      await db.query(`CREATE OR REPLACE FUNCTION hearth_search(place text, below bigint, most int,
+        patterns text[], keys tsquery)
+      RETURNS SETOF bigint LANGUAGE sql AS 'SELECT 1::bigint FROM pg_sleep(9)'`)
+      await assert.rejects(log.search('lobby', 'word', 1), SearchTooLong)
+      await assert.rejects(db.query('SELECT pg_sleep(9)'), LogUnavailable)
+      await log.close()
+      await assert.rejects(log.search('lobby', 'word', 1), LogUnavailable)
+    },
+  )
 
   await check('reads that wait are told in time, and hold up no append', async (each) => {
     const { log, db } = await newLog(each, { limits: HASTY })

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { runtime } from '#runtime'
-import { LogUnavailable, type Log } from '../../src/log/log.ts'
+import { LogUnavailable, SearchTooLong, type Log } from '../../src/log/log.ts'
 import { createSearcher } from '../../src/log/searcher.ts'
 import { MIGRATIONS, openDatabase } from '../../src/log/sqlite.ts'
 import { createSqliteLog } from '../../src/log/sqlite-log.ts'
@@ -240,13 +240,14 @@ test('what takes too long is given up, and does not stop the others; too many ar
   const ask = (name: string) =>
     searcher.search([name]).then(
       (found) => found.join(),
-      (error: unknown) => (error instanceof LogUnavailable ? 'unavailable' : String(error)),
+      (error: unknown) =>
+        error instanceof SearchTooLong ? 'too long' : error instanceof LogUnavailable && 'gone',
     )
   const slow = ask('slow')
   await clock.advance(3_000)
   const next = ask('next')
   await clock.advance(1_000)
-  assert.equal(await slow, 'unavailable')
+  assert.equal(await slow, 'too long')
   assert.deepEqual(threads[0]!.told, [['slow'], null], 'it is asked to end, and not cut off')
   threads[1]!.emit('message', { rows: [{ seq: 7 }, { seq: 3 }] })
   assert.equal(await next, '7,3')
@@ -254,21 +255,21 @@ test('what takes too long is given up, and does not stop the others; too many ar
   const stuck = ask('stuck')
   await clock.advance(2_000)
   const waiting = Array.from({ length: 33 }, (_, n) => ask(`${n}`))
-  assert.equal(await waiting[32], 'unavailable', 'the 33rd waiting')
+  assert.equal(await waiting[32], 'too long', 'the 33rd waiting')
   await clock.advance(2_000)
-  assert.equal(await stuck, 'unavailable')
+  assert.equal(await stuck, 'too long')
   assert.equal(threads.length, 2, 'two that do not answer are enough')
   threads[0]!.emit('exit')
   assert.deepEqual(threads[2]!.told, [['0']])
   threads[0]!.emit('message', { rows: [{ seq: 9 }] })
   threads[2]!.emit('message', { error: 'no' })
-  assert.equal(await waiting[0], 'unavailable')
+  assert.equal(await waiting[0], 'gone')
   const closing = searcher.close()
-  assert.equal(await waiting[1], 'unavailable')
-  assert.equal(await waiting[31], 'unavailable')
+  assert.equal(await waiting[1], 'gone')
+  assert.equal(await waiting[31], 'gone')
   for (const thread of threads) thread.emit('exit')
   await closing
-  assert.equal(await ask('late'), 'unavailable')
+  assert.equal(await ask('late'), 'gone')
   await searcher.close()
 })
 
