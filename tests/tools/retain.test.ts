@@ -5,8 +5,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
+import * as v from 'valibot'
+import { LogEntries, LogPage, parseEvents } from '../../static/protocol.js'
 import { retain } from '../../tools/retain.ts'
-import { connect, newcomer, startServer } from '../helpers.ts'
+import { connect, newcomer, post, signIn, startServer } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say, tell } from '../log/drafts.ts'
 import { ROOT } from '../process.ts'
 import {
@@ -125,11 +127,62 @@ async function besideServer(t: TestContext, newPlace: NewPlace) {
   assert.deepEqual(await faults(env), [])
 }
 
+async function overHttp(t: TestContext, newPlace: NewPlace) {
+  const env = await newPlace(t)
+  const { url } = await startServer(t, { env })
+  const { token } = await signIn(url, 'Curl')
+  const room = `${url}/api/rooms/lobby`
+  const ask = (path: string, more = {}) =>
+    fetch(`${room}/${path}`, { headers: { authorization: `Bearer ${token}`, ...more } })
+  const read = async (query: string) =>
+    v.parse(LogEntries, await (await ask(`messages?${query}`)).json())
+  for (let n = 1; n <= 10; n += 1) await post(`${room}/messages`, { body: `word ${n}` }, token)
+  assert.equal((await read('after=0')).floor, 0)
+  await age(env, 'lobby', 6)
+  await run(retain, env, ...OLD, '--all')
+
+  const { floor, head, messages, more } = await read('after=0')
+  assert.deepEqual([floor, head, more, seqsOf(messages)], [6, 10, false, [7, 8, 9, 10]])
+  assert.deepEqual(seqsOf((await read('after=2&limit=2')).messages), [7, 8])
+  assert.deepEqual(seqsOf((await read('after=6&limit=1')).messages), [7])
+  const page = v.parse(LogPage, await (await ask('messages')).json())
+  assert.deepEqual([page.floor, page.more, seqsOf(page.messages)], [6, false, [7, 8, 9, 10]])
+
+  const below = await eventsOf(t, await ask('events', { 'last-event-id': '5' }), 2)
+  const [joined, history] = below
+  assert.ok(joined?.type === 'joined' && history?.type === 'history')
+  assert.deepEqual([joined.reset, joined.from, history.head], [true, 11, 10])
+  assert.deepEqual(seqsOf(history.messages), [7, 8, 9, 10])
+  const [resumed, ...rest] = await eventsOf(t, await ask('events', { 'last-event-id': '6' }), 5)
+  assert.ok(resumed?.type === 'joined' && !resumed.reset)
+  assert.deepEqual(
+    rest.map((event) => event.type === 'message' && event.seq),
+    [7, 8, 9, 10],
+  )
+}
+
+/** The first events of a stream, which is let go behind them. */
+async function eventsOf(t: TestContext, { status, body }: Response, count: number) {
+  assert.equal(status, 200)
+  const reader = body!.pipeThrough(new TextDecoderStream()).getReader()
+  t.after(() => reader.cancel())
+  for (let text = ''; ;) {
+    const data = text.match(/^data: .*(?=\n\n)/gm) ?? []
+    if (data.length >= count) {
+      return parseEvents(`[${data.map((line) => line.slice('data: '.length)).join()}]`)
+    }
+    const { value, done } = await reader.read()
+    assert.ok(!done, text)
+    text += value
+  }
+}
+
 void test('retention', (t) =>
   onBoth(t, [
     ['pages, searches, counts, targets and repeats', staysRight],
     ['the newest entry stays, and whatever is behind one that is not old', theNewestStays],
     ['people who are here notice nothing, who is behind starts afresh', besideServer],
+    ['over HTTP the floor is told, and a stream from below it starts afresh', overHttp],
   ]))
 
 test('how it must be asked', async (t) => {
