@@ -70,6 +70,9 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
       return c.json({ ...common, ...fitPage(page, limits.stepBytes) })
     }
     const entries = (await hub.log.after(room, after, limit)).map(encode)
+    // There are no holes: what is missing in front was dropped since the door was looked at.
+    const [{ seq: first } = { seq: 0 }] = entries
+    const floor = first > after + 1 ? first - 1 : entrance.floor
     const { texts, last } = fitStep(entries, Infinity, limits.stepBytes) ?? {
       texts: [],
       last: after,
@@ -77,7 +80,7 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
     const messages = texts.map((text) => JSON.parse(text) as unknown)
     // What came since the door was looked at may be among them.
     const head = Math.max(entrance.head, messages.length > 0 ? last : 0)
-    return c.json({ ...common, head, messages, more: last < head })
+    return c.json({ ...common, floor, head, messages, more: last < head })
   })
 
   routes.post('/rooms/:room/messages', async (c) => {
