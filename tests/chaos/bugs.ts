@@ -178,6 +178,62 @@ export const BUGS: readonly Bug[] = [
       },
     ],
   },
+  {
+    name: 'answers a post before the commit',
+    breaks: ['I1', 'I2', 'I6'],
+    services: 'sqlite',
+    faults: ['kill -9 of one'],
+    edits: [
+      {
+        file: 'src/http/messages.ts',
+        from: '    const outcome = await hub.append({\n',
+        to: `    void hub.append({ kind: 'message', id: '', ...body, room, author: user, moderates: false })
+    const early = { type: 'message', kind: 'message', room, seq: entrance.head + 1, ...body }
+    if (body.id) return c.json({ ...early, author: user, at: new Date().toISOString() }, 201)
+    const outcome = await hub.append({
+`,
+      },
+    ],
+  },
+  {
+    name: 'posts under an id of its own',
+    breaks: ['I2', 'I3', 'I6'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/http/messages.ts',
+        from: "...{ kind: 'message', id: crypto.randomUUID(), ...body },",
+        to: "...{ kind: 'message', ...body, id: crypto.randomUUID() },",
+      },
+    ],
+  },
+  {
+    name: 'a stream leaves out the entry after Last-Event-ID',
+    breaks: ['I9', 'I10'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/http/messages.ts',
+        from: '...(lastId && { after: lastId })',
+        to: '...(lastId && { after: `${Number(lastId) + 1}` })',
+      },
+    ],
+  },
+  {
+    name: 'a stream says where its reader is before what stands there',
+    breaks: ['I9', 'I10'],
+    services: 'sqlite',
+    faults: NO_FAULTS,
+    edits: [
+      {
+        file: 'src/chat/stream.ts',
+        from: "'' : `id: ${id}\\n`",
+        to: "'' : `id: ${id}\\n\\n`",
+      },
+    ],
+  },
 ]
 
 /** Talk and faults of one try. */

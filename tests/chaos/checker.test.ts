@@ -28,7 +28,7 @@ test('the records made up for this have everything in them', () => {
     assert.ok(types.has(type as Fact['type']), type)
   }
   const ways = new Set(all(facts, 'recv').map(({ via }) => via))
-  assert.deepEqual([...ways].sort(), ['live', 'page', 'repeat', 'resume'])
+  assert.deepEqual([...ways].sort(), ['answer', 'live', 'page', 'repeat', 'resume'])
 })
 
 test('a reset is right when more is missed than a resume gives', () => {
@@ -201,6 +201,62 @@ function liveOf(facts: readonly Fact[]) {
   return live.find(isFollowed)!
 }
 
+/* Over HTTP: a post is answered on a connection of its own, a stream joins once. */
+
+const isPosted = ({ via }: { via: string }) => via === 'answer'
+
+test('I1, I2, I6: the answer to a post that is lost, is another place, is another entry', () => {
+  const facts = fabricate(SEED)
+  const ok = all(facts, 'ok').find(isPosted)!
+  const lost = facts.map((fact) =>
+    fact.type === 'final' && fact.room === ok.room
+      ? { ...fact, entries: renumber(fact.entries.filter(({ id }) => id !== ok.id)) }
+      : fact,
+  )
+  assertCaught('I1', lost, /acknowledged at/)
+  assertCaught('I6', replace(facts, ok, { ...ok, seq: ok.seq + 1 }))
+  const repeat = { ...ok, conn: 99, via: 'repeat', seq: ok.seq + 1 } as const
+  assertCaught('I2', replace(facts, ok, ok, repeat), /at two places/)
+  const recv = all(facts, 'recv').find(isPosted)!
+  assertCaught('I6', replace(facts, recv, { ...recv, id: 'made up by the server' }))
+})
+
+test('I8: posts that were under way at the same time have no order', () => {
+  const [first, second, ...rest] = pipelined([2, 1])
+  const apart = [first, second, ...rest].map((fact) =>
+    fact && 'id' in fact && fact.id === 'id-1' ? { ...fact, conn: 2 } : fact!,
+  )
+  assert.deepEqual(check(apart), [])
+})
+
+test('I9, I10: a stream is a connection like others', () => {
+  const facts = fabricate(SEED).map((fact) =>
+    fact.type === 'open' && !fact.over ? { ...fact, over: 'stream' as const } : fact,
+  )
+  assert.deepEqual(check(facts), [])
+  const recv = liveOf(facts)
+  assertCaught('I9', replace(facts, recv), /is next/)
+  const resume = all(facts, 'joined').find(({ from, head }) => from > 1 && from < head)!
+  const late = { ...resume, from: resume.from + 1 }
+  assertCaught('I10', replace(facts, resume, late), /resumes at/)
+  assertCaught('I10', replace(facts, resume, { ...resume, reset: true }), /starts afresh at/)
+})
+
+test('I12: the answer to a post needs nobody in the room, a page does', () => {
+  const seen = seenOf(1)
+  const [room, conn] = ['attic', 1]
+  const [asked, before, count] = [3, null, 1]
+  const facts: Fact[] = [
+    { t: 1, type: 'invoke', conn, room, ...seen },
+    { t: 2, type: 'recv', conn, room, via: 'answer', ...seen },
+    { t: 2, type: 'ok', conn, room, via: 'answer', ...seen },
+    { t: 9, type: 'final', source: TRUTH, room, entries: [seen] },
+  ]
+  assert.deepEqual(check(facts), [])
+  const page: Fact = { t: 4, type: 'page', conn, room, head: 1, before, count, first: 1, asked }
+  assertCaught('I12', replace(facts, facts[2], facts[2]!, page))
+})
+
 test('I9: a session with a hole, with something twice, in another order, past a ping', () => {
   const facts = fabricate(SEED)
   const recv = liveOf(facts)
@@ -223,7 +279,11 @@ test('I10: a resume that overlaps, or leaves something out', () => {
 
 test('I11: who stayed has not got the end', () => {
   const facts = fabricate(SEED)
-  const last = all(facts, 'recv').findLast(({ via, room }) => via === 'live' && room === 'attic')
+  const stays = new Set(all(facts, 'stay').map(({ conn }) => conn))
+  const last = all(facts, 'recv').findLast(
+    ({ conn, via, room }) =>
+      stays.has(conn) && (via === 'live' || via === 'resume') && room === 'attic',
+  )
   assertCaught('I11', replace(facts, last), /stayed in attic/)
 })
 

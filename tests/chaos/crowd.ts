@@ -1,20 +1,24 @@
-/** Dozens of clients of every kind: talkers, listeners, and those who make it hard. */
+/** Dozens of clients of every kind, on sockets and over HTTP: talkers, listeners, and the difficult. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { PAGE_LENGTH } from '../../static/protocol.js'
 import { createRandom, type Random } from '../random.ts'
 import { signInAnywhere } from './http.ts'
-import { Outbox, Survivor, type World } from './survivor.ts'
+import { Outbox, type Person, type PersonOptions, type World } from './person.ts'
+import { HttpSurvivor } from './http-survivor.ts'
+import { Survivor } from './survivor.ts'
 
 export interface CrowdPlan {
   rooms: number
   senders: number
   observers: number
+  /** Of those who talk over HTTP. */
+  posters: number
   /** Mean pause of one sender between two messages. ms */
   paceMs: number
 }
 
-export const CROWD: CrowdPlan = { rooms: 5, senders: 12, observers: 8, paceMs: 60 }
+export const CROWD: CrowdPlan = { rooms: 5, senders: 12, observers: 8, posters: 3, paceMs: 60 }
 
 /** Somebody who waits for so many answers waits with the next message, too. */
 const MOST_WAITING = 30
@@ -28,28 +32,36 @@ const FROZEN_PAGES = 150
 const FROZEN_MS = 14_000
 
 export interface Crowd {
-  readonly everybody: readonly Survivor[]
+  readonly everybody: readonly Person[]
   /** Ends all talk and mischief. */
   hush(): Promise<void>
   /** Ends all connections. */
   stop(): Promise<void>
 }
 
-type Habit = (self: Survivor, isOver: () => boolean, twin: Survivor) => Promise<void>
+type Kind<P extends Person> = new (options: PersonOptions) => P
+type Habit<P extends Person = Person> = (self: P, isOver: () => boolean, twin: P) => Promise<void>
+interface Traits<P extends Person> {
+  fromStart?: boolean
+  isSlow?: boolean
+  /** What the user's other device is, if there is one. */
+  twin?: Kind<P>
+}
 
 /** Signs everybody in and lets them live. */
 export async function gatherCrowd(world: World, plan: CrowdPlan, seed: number): Promise<Crowd> {
   const random = createRandom(seed)
   const rooms = Array.from({ length: plan.rooms }, (_, index) => `room-${index}`)
-  const everybody: Survivor[] = []
+  const everybody: Person[] = []
   const lives: Promise<void>[] = []
   const habits: Promise<void>[] = []
   let isOver = false
 
-  const add = async (
+  const add = async <P extends Person>(
     name: string,
-    habit: Habit,
-    more: { fromStart?: boolean; isSlow?: boolean; twin?: true } = {},
+    Self: Kind<P>,
+    habit: Habit<P>,
+    { twin: Twin, ...traits }: Traits<P> = {},
   ) => {
     const account = await signInAnywhere(world.url, name)
     const first = random.below(rooms.length)
@@ -58,30 +70,42 @@ export async function gatherCrowd(world: World, plan: CrowdPlan, seed: number): 
       rooms[(first + 1 + random.below(rooms.length - 1)) % rooms.length]!,
     ]
     const outbox = new Outbox()
-    const options = { world, account, rooms: [...new Set(theirs)], outbox }
-    const make = (device: string, isTwin: boolean) =>
-      new Survivor({ ...options, ...more, device, isTwin, random: createRandom(random.below(1e9)) })
-    const self = make(name, false)
-    const twin = more.twin ? make(`${name}'s other`, true) : self
+    const options = { world, account, rooms: [...new Set(theirs)], outbox, ...traits }
+    const make = (Made: Kind<P>, device: string, isTwin: boolean) =>
+      new Made({ ...options, device, isTwin, random: createRandom(random.below(1e9)) })
+    const self = make(Self, name, false)
+    const twin = Twin ? make(Twin, `${name}'s other`, true) : self
     for (const survivor of new Set([self, twin])) {
       everybody.push(survivor)
       lives.push(survivor.live())
     }
     habits.push(habit(self, () => isOver, twin))
   }
-  const addMany = async (count: number, name: string, ...rest: [Habit, object?]) => {
+  const addMany = async <P extends Person>(
+    count: number,
+    name: string,
+    ...rest: [Kind<P>, Habit<P>, Traits<P>?]
+  ) => {
     for (let n = 1; n <= count; n += 1) await add(`${name} ${n}`, ...rest)
   }
 
   const talks = talker(plan.paceMs)
-  await addMany(Math.ceil(plan.senders / 2), 'Sender', talks)
-  await addMany(Math.floor(plan.senders / 2), 'Twin', talks, { twin: true })
-  await addMany(plan.observers, 'Observer', reads)
-  await addMany(4, 'Flaky', both(flickers, talker(plan.paceMs * 4)))
-  await addMany(2, 'Slow', readsSlowly, { isSlow: true })
-  await addMany(1, 'Frozen', freezes, { isSlow: true })
-  await addMany(3, 'Late', comesAndGoes, { fromStart: true })
-  await addMany(2, 'Leaver', leaves, { twin: true })
+  const flickersAndTalks = both(flickers, talker(plan.paceMs * 4))
+  await addMany(Math.ceil(plan.senders / 2), 'Sender', Survivor, talks)
+  await addMany(Math.floor(plan.senders / 2), 'Twin', Survivor, talks, { twin: Survivor })
+  await addMany(plan.observers, 'Observer', Survivor, reads)
+  await addMany(4, 'Flaky', Survivor, flickersAndTalks)
+  await addMany(2, 'Slow', Survivor, readsSlowly, { isSlow: true })
+  await addMany(1, 'Frozen', Survivor, freezes, { isSlow: true })
+  await addMany(3, 'Late', Survivor, comesAndGoes, { fromStart: true })
+  await addMany(2, 'Leaver', Survivor, leaves, { twin: Survivor })
+  await addMany(plan.posters, 'Poster', HttpSurvivor, talks)
+  // Of the user's two devices one has a socket.
+  await addMany<Person>(1, 'Mixed', HttpSurvivor, talks, { twin: Survivor })
+  await addMany(2, 'Flaky Poster', HttpSurvivor, flickersAndTalks)
+  await addMany(1, 'Follower', HttpSurvivor, reads)
+  await addMany(1, 'Slow Follower', HttpSurvivor, readsSlowly, { isSlow: true })
+  await addMany(1, 'Late Follower', HttpSurvivor, comesAndGoes, { fromStart: true })
   return {
     everybody,
     hush: async () => {
@@ -174,7 +198,7 @@ const comesAndGoes: Habit = async (self, isOver) => {
 }
 
 /** Leaves a room, is out for a while, enters again; the other device is put out with it. */
-const leaves: Habit = async (self, isOver, twin) => {
+const leaves: Habit<Survivor> = async (self, isOver, twin) => {
   while (!isOver()) {
     await patience(500 + self.random.below(2_000), isOver)
     const room = self.random.pick(self.rooms)

@@ -27,7 +27,10 @@ const HELP = `npm run chaos -- [options]
   --only words         of the planted bugs those with this in their name`
 
 /** A run of all the faults that has less of these has shown nothing. */
-const LEAST = { acks: 1_000, landed: 1, absent: 1, refused: 1, repeats: 50, resumes: 50 }
+const LEAST = {
+  ...{ acks: 1_000, landed: 1, absent: 1, refused: 1, repeats: 50, resumes: 50 },
+  ...{ posted: 100, streams: 50, inside: 5 },
+}
 
 const { values } = parseArgs({
   options: {

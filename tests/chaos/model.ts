@@ -46,6 +46,14 @@ export function fabricate(seed: number, steps = 60): Fact[] {
     logOf(room).push(seen)
     for (const device of devices) if (device.seated.has(room)) hear(device, room, seen, 'live')
   }
+  /** To a post: the head of the answer, then the entry. */
+  const answer = (post: Device, one: Device['waiting'][0], via: Via) => {
+    const { conn, user } = post
+    const seen = logOf(one.room).find(({ id }) => id === one.id)!
+    note({ type: 'open', conn, device: `${user}'s`, user, node: '1', over: 'post' })
+    note({ type: 'recv', conn, room: one.room, via, ...seen })
+    note({ type: 'ok', ...attemptOf(post, one), seq: seen.seq, via })
+  }
   const try_ = (device: Device, one: Device['waiting'][0]) =>
     note({ type: 'invoke', ...attemptOf(device, one) })
   const join = (device: Device, room: string) => {
@@ -127,6 +135,22 @@ export function fabricate(seed: number, steps = 60): Fact[] {
       hear(device, room, seen, 'repeat')
     },
     (device, room) => void read(device, room),
+    // Posted, on a connection of its own: now and then twice.
+    (device, room) => {
+      const one = compose(room)
+      const post = { ...device, conn: (conns += 1) }
+      try_(post, one)
+      store(device.user, one)
+      answer(post, one, 'answer')
+    },
+    (device, room) => {
+      const seen = logOf(room).findLast(({ author }) => author === device.user)
+      if (!seen) return
+      const one = { room, id: seen.id, hash: seen.hash }
+      const post = { ...device, conn: (conns += 1) }
+      try_(post, one)
+      answer(post, one, 'repeat')
+    },
     (device, room) => {
       note({ type: 'left', conn: device.conn, room })
       device.seated.delete(room)

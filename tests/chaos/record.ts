@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
+import type { Entry, EventOf } from '../../src/protocol.ts'
 
 /** One entry as somebody saw it; `hash` stands for the body. */
 export interface Seen {
@@ -20,15 +21,28 @@ interface Attempt {
   hash: string
 }
 
-/** How an entry came: for all as it went live, as missed before, as a repeated answer, in a page. */
-export type Via = 'live' | 'resume' | 'repeat' | 'page'
+/**
+ * How an entry came: for all as it went live, as missed before, as a repeated answer, in a page; as
+ * the answer to a post, which has no place in the order of a stream.
+ */
+export type Via = 'live' | 'resume' | 'repeat' | 'page' | 'answer'
 
-/** `t` is in ms; a `conn` is one socket, a `device` one client that comes back on many. */
+/** `t` is in ms; a `conn` is one connection, a `device` one client that comes back on many. */
 export type Fact = { t: number } &
-  /** `isSlow`: a client that does not always read. */
+  /** Of a socket, an event stream, or a post that was answered. */
   (
-    | { type: 'open'; conn: number; device: string; user: string; node: string; isSlow?: boolean }
-    | { type: 'close'; conn: number; code: number }
+    | {
+        type: 'open'
+        conn: number
+        device: string
+        user: string
+        node: string
+        over?: 'stream' | 'post'
+        /** A client that does not always read. */
+        isSlow?: boolean
+      }
+    /** `isInside`: a stream, in the middle of an event. */
+    | { type: 'close'; conn: number; code: number; isInside?: boolean }
     /** One try to say something. */
     | ({ type: 'invoke' } & Attempt)
     /** It is committed, at `seq`. */
@@ -95,6 +109,27 @@ export class Recorder {
   note(fact: Untimed<Fact>) {
     this.facts.push({ t: this.now(), ...fact } as Fact)
   }
+}
+
+/** Notes a page, and what is in it. */
+export function notePage(
+  recorder: Recorder,
+  at: { conn: number; room: string; before: number | null; asked: number },
+  { head, messages }: Pick<EventOf<'history'>, 'head' | 'messages'>,
+) {
+  const { conn, room } = at
+  const [count, first] = [messages.length, messages[0]?.seq ?? 0]
+  recorder.note({ type: 'page', ...at, head, count, first })
+  for (const { seq, id, author, body } of messages) {
+    const seen = { seq, id, author: author.id, hash: hashOf(body) }
+    recorder.note({ type: 'recv', conn, room, via: 'page', ...seen })
+  }
+}
+
+/** What stands for an entry in the record. */
+export function seenIn(entry: Entry): Seen {
+  const hash = 'body' in entry ? hashOf(entry.body) : entry.kind
+  return { seq: entry.seq, id: entry.id, author: entry.author.id, hash }
 }
 
 /** Writes one JSON line per fact. */

@@ -9,8 +9,8 @@ import { CROWD, gatherCrowd, type Crowd, type CrowdPlan } from './crowd.ts'
 import { faultsOf, type Fault } from './faults.ts'
 import { readEverything } from './final.ts'
 import { BOUNDS, DATABASE_OUTAGES, type Bounds } from './liveness.ts'
+import type { World } from './person.ts'
 import { Recorder, type Fact } from './record.ts'
-import type { World } from './survivor.ts'
 
 /** Quiet before the first fault, and between two at least. ms */
 const QUIET_MS = 1_500

@@ -60,7 +60,9 @@ export function* sessions({ facts, opens, logs, windows }: Book): Generator<Sess
     }
 
     const isHearing = fact.type === 'recv' || fact.type === 'heard' || fact.type === 'page'
-    if (!isHearing || (fact.type === 'recv' && fact.via === 'repeat')) continue
+    // Answers to what one said oneself come whether one is in the room or not, and out of its order.
+    const isAnswer = fact.type === 'recv' && (fact.via === 'repeat' || fact.via === 'answer')
+    if (!isHearing || isAnswer) continue
     const leaving = left.get(user)
     if (!seat) {
       yield { invariant: 'I12', what: `heard of ${room} without being in it`, facts: [fact] }

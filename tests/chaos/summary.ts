@@ -27,6 +27,11 @@ export interface Row {
   resets: number
   kills: number
   reads: number
+  /** Of the acknowledgements those that are the answer to a post. */
+  posted: number
+  /** Event streams that came back and went on, or started afresh; and how many broke in an event. */
+  streams: number
+  inside: number
   /** From the end of a fault to acknowledgements on every node, at most. ms */
   recoveryMs: number
 }
@@ -37,7 +42,8 @@ const AFTERMATH_MS = 1_500
 
 const emptyRow = (fault: string): Row => ({
   ...{ fault, times: 0, attempts: 0, acks: 0, landed: 0, absent: 0, refused: 0, repeats: 0 },
-  ...{ resumes: 0, resets: 0, kills: 0, reads: 0, recoveryMs: 0 },
+  ...{ resumes: 0, resets: 0, kills: 0, reads: 0, posted: 0, streams: 0, inside: 0 },
+  recoveryMs: 0,
 })
 
 /** One row per fault, or pair of them, in the order of the names; `quiet` first. */
@@ -51,6 +57,8 @@ export function summarise(facts: readonly Fact[]): Row[] {
   }
   const rowAt = createTimetable(book.windows, rowOf)
   const asked = new Map<string, boolean>()
+  const isReturn = ({ conn, room }: { conn: number; room: string }) =>
+    book.opens.get(conn)?.over === 'stream' && asked.get(`${conn} ${room}`) === true
   for (const fact of facts) {
     const row = rowAt(fact.t)
     if (fact.type === 'invoke') row.attempts += 1
@@ -59,11 +67,15 @@ export function summarise(facts: readonly Fact[]): Row[] {
     if (fact.type === 'join') asked.set(`${fact.conn} ${fact.room}`, fact.after !== undefined)
     if (fact.type === 'joined' && fact.reset) row.resets += 1
     else if (fact.type === 'joined' && asked.get(`${fact.conn} ${fact.room}`)) row.resumes += 1
+    if (fact.type === 'joined' && isReturn(fact)) row.streams += 1
+    if (fact.type === 'close' && fact.isInside) row.inside += 1
     if (fact.type === 'page' || fact.type === 'joined') row.reads += 1
     if (fact.type === 'exit' && fact.how === 'SIGKILL') row.kills += 1
   }
   for (const story of book.stories.values()) {
-    if (story.oks[0]) rowAt(story.oks[0].t).acks += 1
+    const [ok] = story.oks
+    if (ok) rowAt(ok.t).acks += 1
+    if (ok && book.opens.get(ok.conn)?.over === 'post') rowAt(ok.t).posted += 1
     for (const { t, isLanded } of fates(book, story)) rowAt(t)[isLanded ? 'landed' : 'absent'] += 1
   }
   for (const window of book.windows) {
@@ -95,7 +107,8 @@ function* fates({ places }: Book, { room, author, id, infos, oks, invokes }: Sto
     const next = oks.find((ok) => ok.t > t)
     const isRetried = invokes.some((invoke) => invoke.t > t && next && invoke.t < next.t)
     // It came without being sent again, or was known when it was: it had been stored.
-    const isLanded = place !== undefined && (!isRetried || next?.via !== 'live')
+    const isNew = next?.via === 'live' || next?.via === 'answer'
+    const isLanded = place !== undefined && (!isRetried || !isNew)
     if (next) yield { t, isLanded }
   }
 }
@@ -168,6 +181,9 @@ const HEADS: readonly [key: keyof Outcome, head: string][] = [
   ['resumes', 'resumes'],
   ['resets', 'resets'],
   ['reads', 'reads'],
+  ['posted', 'acknowledged over HTTP'],
+  ['streams', 'streams back'],
+  ['inside', 'cut inside an event'],
   ['kills', 'kills'],
   ['violations', 'violations'],
   ['recoveryMs', 'slowest recovery'],

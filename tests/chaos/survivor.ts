@@ -7,57 +7,15 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import type { Entry, ErrorEvent, EventOf, ServerEvent } from '../../src/protocol.ts'
 import { CLOSE, parseEvents, PROTOCOL } from '../../static/protocol.js'
-import type { Random } from '../random.ts'
-import type { Account } from '../helpers.ts'
 import { HttpError, requestTicket } from './http.ts'
-import { bodyOf, hashOf, type Recorder, type Via } from './record.ts'
+import { AGAIN_MS, ANSWER_MS, Person, RETRY_MS, SILENCE_MS } from './person.ts'
+import type { Message, PersonOptions } from './person.ts'
+import { notePage, seenIn, type Via } from './record.ts'
 
-/** Between two tries to reach a server, at most; less is drawn. ms */
-const RETRY_MS = 400
-/** The next try of what was refused for now. ms */
-const AGAIN_MS = 500
 /** A handshake that takes longer is given up. ms */
 const HANDSHAKE_MS = 5_000
-/** No answer for so long on an open socket: said again. ms */
-const ANSWER_MS = 10_000
-/** No frame at all for so long: the socket is dead. ms */
-const SILENCE_MS = 40_000
 /** Refused for now, and nowhere. */
 const PASSING = new Set(['rate_limited', 'not_joined', 'too_many'])
-
-/** What a run gives to its clients. */
-export interface World {
-  /** Where the servers are, all behind one address. */
-  url: string
-  recorder: Recorder
-  /** The server behind a socket of ours. */
-  nodeOf(localPort: number): string
-  /** A number for each connection. */
-  nextConn(): number
-}
-
-interface Message {
-  id: string
-  room: string
-  body: string
-  hash: string
-  replyTo?: number
-}
-
-/** What a user said and has no answer to; all devices of the user share it. */
-export class Outbox {
-  readonly waiting = new Map<string, Message>()
-  /** The newest that were acknowledged, to be said again. */
-  readonly done: Message[] = []
-  n = 0
-
-  settle(id: string, isStored: boolean) {
-    const message = this.waiting.get(id)
-    if (!message) return
-    this.waiting.delete(id)
-    if (isStored && this.done.push(message) > 50) this.done.shift()
-  }
-}
 
 /** What the client knows of a room, and holds of it. */
 interface Place {
@@ -79,26 +37,8 @@ interface Attempt extends Message {
   since: number
 }
 
-export interface SurvivorOptions {
-  world: World
-  account: Account
-  device: string
-  rooms: readonly string[]
-  random: Random
-  /** Wants every entry from the first, instead of the newest page. */
-  fromStart?: boolean
-  /** Shared with the user's other device. */
-  outbox: Outbox
-  /** The other device, which says only what it is told to. */
-  isTwin?: boolean
-  /** Now and then it will not read. */
-  isSlow?: boolean
-}
-
-export class Survivor {
-  readonly outbox: Outbox
-  readonly random: Random
-  readonly #options: SurvivorOptions
+export class Survivor extends Person {
+  readonly #options: PersonOptions
   readonly #places = new Map<string, Place>()
   readonly #attempts = new Map<string, Attempt>()
   #socket: WebSocket | null = null
@@ -107,19 +47,10 @@ export class Survivor {
   #isOver = false
   #notBefore = 0
 
-  constructor(options: SurvivorOptions) {
+  constructor(options: PersonOptions) {
+    super(options)
     this.#options = options
-    this.outbox = options.outbox
-    this.random = options.random
     for (const room of options.rooms) this.enter(room)
-  }
-
-  get user() {
-    return this.#options.account.user
-  }
-
-  get device() {
-    return this.#options.device
   }
 
   get rooms() {
@@ -151,8 +82,8 @@ export class Survivor {
     const tick = setInterval(() => this.#tick(), AGAIN_MS)
     while (!this.#isOver) {
       await this.#connectOnce().catch((error: unknown) => this.#missed(error))
-      const retryAt = this.#now() + this.random.below(RETRY_MS)
-      while (!this.#isOver && this.#now() < Math.max(retryAt, this.#notBefore)) await pause(50)
+      const retryAt = this.now() + this.random.below(RETRY_MS)
+      while (!this.#isOver && this.now() < Math.max(retryAt, this.#notBefore)) await pause(50)
     }
     clearInterval(tick)
   }
@@ -169,7 +100,7 @@ export class Survivor {
 
   /** Cuts the socket and stays away for a while. */
   goAway(ms: number) {
-    this.#notBefore = this.#now() + ms
+    this.#notBefore = this.now() + ms
     this.drop()
   }
 
@@ -191,9 +122,9 @@ export class Survivor {
   /** The end of the run: says where it still is. */
   stay() {
     for (const [room, { isIn }] of this.#places) {
-      if (isIn && this.isOpen) this.#note({ type: 'stay', conn: this.#conn, room })
+      if (isIn && this.isOpen) this.note({ type: 'stay', conn: this.#conn, room })
     }
-    if (!this.isSettled) this.#astray('it did not come back to all its rooms')
+    if (!this.isSettled) this.astray('it did not come back to all its rooms')
   }
 
   /* ------------------------------------------------------------------ what it does */
@@ -216,41 +147,11 @@ export class Survivor {
     this.#leave(room)
   }
 
-  /** Keeps a message until it is answered. */
-  say(room: string, padding: string): Message {
-    const { id: author } = this.user
-    const body = bodyOf(author, (this.outbox.n += 1), room, padding)
-    const message = { id: crypto.randomUUID(), room, body, hash: hashOf(body) }
-    this.outbox.waiting.set(message.id, message)
-    this.send(message)
-    return message
-  }
-
-  /** Says again what is acknowledged already. */
-  repeat() {
-    const { done } = this.outbox
-    const message = done[this.random.below(done.length)]
-    if (message && !this.#attempts.has(message.id)) this.send(message)
-  }
-
-  /** Says what has to be refused: under an id that is used, as an answer to nothing, too much. */
-  misbehave(room: string) {
-    const body = bodyOf(this.user.id, 0, room, crypto.randomUUID())
-    const fresh = { id: crypto.randomUUID(), room, body, hash: hashOf(body) }
-    const used = this.outbox.done.find(({ id }) => !this.#attempts.has(id))
-    const kind = this.random.below(3)
-    if (kind === 0 && used) return this.send({ ...fresh, id: used.id, room: used.room })
-    const bad =
-      kind === 1 ? { ...fresh, replyTo: 1e12 } : { ...fresh, body: body.padEnd(4_001, '.') }
-    this.outbox.waiting.set(bad.id, bad)
-    this.send(bad)
-  }
-
   /** Asks for a page. */
   read(room: string, before: number | null = null, limit = 50) {
     const place = this.#places.get(room)
     if (!place?.isIn || !this.isOpen) return
-    place.asks.push({ at: this.#now(), before })
+    place.asks.push({ at: this.now(), before })
     this.#sendFrame({ type: 'history', room, limit, ...(before !== null && { before }) })
   }
 
@@ -259,8 +160,8 @@ export class Survivor {
     const { room, id, body, replyTo } = message
     if (!this.isIn(room) || !this.isOpen) return
     const count = (this.#attempts.get(id)?.count ?? 0) + 1
-    this.#attempts.set(id, { ...message, count, since: this.#now() })
-    this.#noteAttempt('invoke', message)
+    this.#attempts.set(id, { ...message, count, since: this.now() })
+    this.noteAttempt(this.#conn, 'invoke', message)
     this.#sendFrame({ type: 'say', room, id, body, ...(replyTo !== undefined && { replyTo }) })
   }
 
@@ -279,9 +180,9 @@ export class Survivor {
     socket.on('upgrade', (response) => (node = world.nodeOf(response.socket.localPort ?? 0)))
     socket.on('open', () => {
       this.#conn = world.nextConn()
-      this.#heardAt = this.#now()
+      this.#heardAt = this.now()
       const { isSlow = false } = this.#options
-      this.#note({ type: 'open', conn: this.#conn, device, user: account.user.id, node, isSlow })
+      this.note({ type: 'open', conn: this.#conn, device, user: account.user.id, node, isSlow })
       for (const [room, { wants }] of this.#places) if (wants === 'in') this.#join(room)
     })
     socket.on('message', (data) => this.#receive(String(data)))
@@ -292,12 +193,13 @@ export class Survivor {
   #gone(code: number) {
     if (this.#conn === 0) return
     for (const attempt of this.#attempts.values()) {
-      for (; attempt.count > 0; attempt.count -= 1) this.#noteAttempt('info', attempt, 'closed')
+      for (; attempt.count > 0; attempt.count -= 1)
+        this.noteAttempt(this.#conn, 'info', attempt, 'closed')
     }
     this.#attempts.clear()
-    this.#note({ type: 'close', conn: this.#conn, code })
+    this.note({ type: 'close', conn: this.#conn, code })
     this.#conn = 0
-    if (code >= CLOSE.BROKEN && code < 5_000) this.#astray(`closed with ${code}`)
+    if (code >= CLOSE.BROKEN && code < 5_000) this.astray(`closed with ${code}`)
     for (const place of this.#places.values()) {
       place.isIn = place.isPageDue = false
       place.asks = []
@@ -305,20 +207,20 @@ export class Survivor {
   }
 
   #missed(error: unknown) {
-    if (error instanceof HttpError && error.isFinal) this.#astray(error.message)
+    if (error instanceof HttpError && error.isFinal) this.astray(error.message)
   }
 
   #receive(data: string) {
-    this.#heardAt = this.#now()
+    this.#heardAt = this.now()
     for (const event of parseEvents(data)) {
-      if (event.type === 'broken' || event.type === 'position') this.#astray(`broken: ${data}`)
+      if (event.type === 'broken' || event.type === 'position') this.astray(`broken: ${data}`)
       else this.#take(event)
     }
   }
 
   /** What became due meanwhile: answers, joins, leaves, the socket's life. */
   #tick() {
-    const now = this.#now()
+    const now = this.now()
     if (!this.isOpen) return
     if (now - this.#heardAt > SILENCE_MS) return this.drop()
     for (const [room, { wants, isIn, joinedAt }] of this.#places) {
@@ -329,7 +231,7 @@ export class Survivor {
     for (const { id, count, since } of this.#attempts.values()) {
       const message = this.outbox.waiting.get(id)
       if (count === 0 || now - since < ANSWER_MS || !message) continue
-      this.#note({ type: 'silence', conn: this.#conn, id, since })
+      this.note({ type: 'silence', conn: this.#conn, id, since })
       this.send(message)
     }
   }
@@ -337,18 +239,18 @@ export class Survivor {
   #join(room: string) {
     const place = this.#places.get(room)!
     if (!this.isOpen) return
-    place.joinedAt = this.#now()
+    place.joinedAt = this.now()
     const { position, epoch } = place
-    this.#note({ type: 'join', conn: this.#conn, room, after: position?.after })
+    this.note({ type: 'join', conn: this.#conn, room, after: position?.after })
     this.#sendFrame({ type: 'join', room, ...position, ...(epoch !== undefined && { epoch }) })
   }
 
   #leave(room: string) {
     const place = this.#places.get(room)!
     if (!place.isIn || !this.isOpen) return
-    place.joinedAt = this.#now()
+    place.joinedAt = this.now()
     this.#sendFrame({ type: 'leave', room })
-    place.asks.push({ at: this.#now(), before: null })
+    place.asks.push({ at: this.now(), before: null })
     this.#sendFrame({ type: 'history', room, limit: 1 })
   }
 
@@ -369,17 +271,17 @@ export class Survivor {
       case 'ping':
         return this.#ping(event)
       case 'bye':
-        this.#notBefore = this.#now() + event.retryAfterMs
+        this.#notBefore = this.now() + event.retryAfterMs
         return
       case 'presence':
       case 'typing':
-        this.#note({ type: 'heard', conn: this.#conn, room: event.room, what: event.type })
+        this.note({ type: 'heard', conn: this.#conn, room: event.room, what: event.type })
     }
   }
 
   #joined({ room, head, from, reset, epoch }: EventOf<'joined'>) {
     const place = this.#places.get(room)!
-    this.#note({ type: 'joined', conn: this.#conn, room, head, from, reset, asked: place.joinedAt })
+    this.note({ type: 'joined', conn: this.#conn, room, head, from, reset, asked: place.joinedAt })
     place.isPageDue = reset || place.position === null
     if (place.isPageDue) place.position = { after: from - 1 }
     place.isIn = true
@@ -396,15 +298,14 @@ export class Survivor {
     const place = this.#places.get(room)
     const missed = seq <= (place?.joinedHead ?? 0)
     const via = repeat ? 'repeat' : missed ? 'resume' : 'live'
-    const hash = 'body' in entry ? hashOf(entry.body) : entry.kind
-    this.#note({ type: 'recv', conn: this.#conn, room, via, seq, id, author: author.id, hash })
+    this.note({ type: 'recv', conn: this.#conn, room, via, ...seenIn(entry) })
     if (!repeat && place) place.position = { after: seq, last: id }
     if (author.id === this.user.id) this.#answered(id, seq, via)
   }
 
   #answered(id: string, seq: number, via: Via) {
     const message = this.#attempts.get(id) ?? this.outbox.waiting.get(id)
-    if (message) this.#noteAttempt('ok', message, '', { seq, via })
+    if (message) this.noteAttempt(this.#conn, 'ok', message, '', { seq, via })
     this.#countDown(id)
     this.outbox.settle(id, true)
   }
@@ -420,12 +321,8 @@ export class Survivor {
         place.position = { after: head, ...(last && { last: last.id }) }
     }
     const { at: asked = 0, before = null } = ask ?? {}
-    const [count, first] = [messages.length, messages[0]?.seq ?? 0]
-    this.#note({ type: 'page', conn: this.#conn, room, head, before, count, first, asked })
-    for (const { seq, id, author, body } of messages) {
-      const seen = { seq, id, author: author.id, hash: hashOf(body) }
-      this.#note({ type: 'recv', conn: this.#conn, room, via: 'page', ...seen })
-    }
+    const { recorder } = this.#options.world
+    notePage(recorder, { conn: this.#conn, room, before, asked }, { head, messages })
   }
 
   #refused({ of, id, room, code, retryAfterMs = AGAIN_MS }: ErrorEvent) {
@@ -442,7 +339,7 @@ export class Survivor {
   #refusedSay(id: string, code: string, retryAfterMs: number) {
     const attempt = this.#attempts.get(id)
     if (!attempt) return
-    this.#noteAttempt(code === 'unavailable' ? 'info' : 'fail', attempt, code)
+    this.noteAttempt(this.#conn, code === 'unavailable' ? 'info' : 'fail', attempt, code)
     this.#countDown(id)
     const message = this.outbox.waiting.get(id)
     if (code !== 'unavailable' && !PASSING.has(code)) return this.outbox.settle(id, false)
@@ -458,13 +355,13 @@ export class Survivor {
       place.isIn = false
       place.wants = 'out'
     }
-    this.#note({ type: 'left', conn: this.#conn, room })
+    this.note({ type: 'left', conn: this.#conn, room })
   }
 
   #ping({ heads }: EventOf<'ping'>) {
     this.#sendFrame({ type: 'pong' })
     for (const [room, seq] of Object.entries(heads)) {
-      this.#note({ type: 'heard', conn: this.#conn, room, what: 'ping', seq })
+      this.note({ type: 'heard', conn: this.#conn, room, what: 'ping', seq })
     }
   }
 
@@ -485,27 +382,7 @@ export class Survivor {
     this.#socket?.send(JSON.stringify(frame))
   }
 
-  #astray(what: string) {
-    this.#note({ type: 'astray', device: this.device, what })
-  }
-
-  #noteAttempt(
-    type: 'invoke' | 'info' | 'fail' | 'ok',
-    { room, id, hash }: Message,
-    code = '',
-    at?: { seq: number; via: Via },
-  ) {
-    const attempt = { conn: this.#conn, room, author: this.user.id, id, hash }
-    if (type === 'invoke') this.#note({ type, ...attempt })
-    else if (type === 'ok' && at) this.#note({ type, ...attempt, ...at })
-    else if (type !== 'ok') this.#note({ type, code, ...attempt })
-  }
-
-  #note(fact: Parameters<Recorder['note']>[0]) {
-    this.#options.world.recorder.note(fact)
-  }
-
-  #now() {
-    return this.#options.world.recorder.now()
+  protected isUnderWay(id: string) {
+    return this.#attempts.has(id)
   }
 }
