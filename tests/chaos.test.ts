@@ -21,10 +21,11 @@ test('three nodes, each kind of fault: nothing is lost, doubled or out of order'
     faults: [...FAULTS, isOnNats ? 'bus frozen' : 'LISTEN terminated'],
     lasts: [1_500, 2_000],
     quietMs: 400,
-    crowd: { senders: 6, observers: 3 },
+    crowd: { senders: 6, observers: 3, posters: 1 },
     bounds: SLOW,
   } as const
-  await runAsTest(t, options, { kills: 3, acks: 300, repeats: 10, resumes: 40 })
+  const least = { kills: 3, acks: 300, repeats: 10, resumes: 40, posted: 30, streams: 10 }
+  await runAsTest(t, options, least)
 })
 
 test('the harness catches a server that takes what is waiting in any order', async () => {
