@@ -16,7 +16,8 @@ import type { Sqlite } from '../src/runtime/runtime.ts'
 import { violations } from './check.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { createSqliteStore, checkVersion } from './sqlite-store.ts'
-import { snapshot, useStore } from './store.ts'
+import { useStore } from './place.ts'
+import { snapshot } from './store.ts'
 
 export const backup: Command = {
   usage: '<file>',

@@ -3,7 +3,8 @@
 import { digestOf } from '../src/log/digest.ts'
 import { toEntry, type Row } from '../src/log/rows.ts'
 import { readArgs, UsageError, type Command } from './command.ts'
-import { pages, snapshot, useStore, type Query } from './store.ts'
+import { useStore } from './place.ts'
+import { pages, snapshot, type Query } from './store.ts'
 
 export const check: Command = {
   usage: '',

@@ -3,7 +3,8 @@
 import type { Row } from '../src/log/rows.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { FORMAT, toEntryLine, type Line, type LineOf } from './lines.ts'
-import { pages, snapshot, useStore, type Query, type Store } from './store.ts'
+import { useStore } from './place.ts'
+import { pages, snapshot, type Query, type Store } from './store.ts'
 
 export const exportLog: Command = {
   usage: '[--room <name>]…',

@@ -5,7 +5,8 @@ import { sleep, systemClock } from '../src/clock.ts'
 import type { Draft, Log } from '../src/log/log.ts'
 import type { User } from '../src/protocol.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
-import { useStore, type Query, type Store } from './store.ts'
+import { useStore } from './place.ts'
+import type { Query, Store } from './store.ts'
 
 /** Instead of the name. */
 const NOBODY = 'deleted user'

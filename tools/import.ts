@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { violations, REACTIONS } from './check.ts'
 import { fromEntryLine, parseLine, type Line, type LineType } from './lines.ts'
-import { drawEpoch, PAGE, transaction, useStore, type Store } from './store.ts'
+import { useStore } from './place.ts'
+import { drawEpoch, PAGE, transaction, type Store } from './store.ts'
 
 export const importLog: Command = {
   usage: '<file | ->',

@@ -4,7 +4,8 @@ import { readConfig } from '../src/config.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { exportLines } from './export.ts'
 import { importLines } from './import.ts'
-import { drawEpoch, useStore, type Store } from './store.ts'
+import { useStore } from './place.ts'
+import { drawEpoch, type Store } from './store.ts'
 
 export const move: Command = {
   usage: '<postgres://…>',

@@ -4,7 +4,8 @@ import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
 import { claim, migrate } from '../src/log/sqlite.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
-import { drawEpoch, randomEpoch, useStore } from './store.ts'
+import { useStore } from './place.ts'
+import { drawEpoch, randomEpoch } from './store.ts'
 
 export const restore: Command = {
   usage: '<file> [--replace]',

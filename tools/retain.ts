@@ -2,7 +2,8 @@
 
 import { sleep, systemClock } from '../src/clock.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
-import { transaction, useStore, type Query, type Store } from './store.ts'
+import { useStore } from './place.ts'
+import { transaction, type Query, type Store } from './store.ts'
 
 const DAY_MS = 86_400_000
 /** Entries of one transaction, while an append waits: in SQLite the words of each take 0.5 to 1 ms. */
