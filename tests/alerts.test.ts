@@ -35,10 +35,14 @@ test('every series that an alert asks for is one that a node has', async (t) => 
 
 test('every alert says how bad it is, and leads to what to do', () => {
   const alerts = rules.split('- alert: ').slice(1)
+  const places = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8')
+    .match(/^#+ .*$/gm)!
+    .map((title) => title.replace(/^#+ /, '').toLowerCase().replace(/,/g, '').replaceAll(' ', '-'))
   assert.ok(alerts.length > 10)
   for (const alert of alerts) {
     assert.match(alert, /severity: (page|ticket) /)
-    assert.match(alert, /runbook: docs\/operations\.md#[a-z-]+\n/)
+    const [, place = ''] = /runbook: docs\/operations\.md#([a-z-]+)\n/.exec(alert) ?? []
+    assert.ok(places.includes(place), place)
     assert.match(alert, /summary: '.*\$labels\.instance.*'\n/)
   }
 })
