@@ -10,8 +10,6 @@ export interface Memberships {
   revokeInvites(room: string, owner: string): Promise<boolean>
   /** Makes a user a member. @returns false when the invitation is not good for this room */
   admit(room: string, user: string, invite: string): Promise<boolean>
-  /** Whether a room is public (also one that nobody has used), the user's own, or one to be in. */
-  mayRead(room: string, user: string): Promise<boolean>
   /** Takes a member out, and ends all invitations with it, one of which it may still hold. */
   remove(room: string, owner: string, user: string): Promise<Removal>
 }

@@ -48,15 +48,6 @@ export function createPostgresMemberships({ query }: Pick<Postgres, 'query'>): M
         [room, user, hashSecret(invite)],
       ),
 
-    mayRead: async (room, user) => {
-      const closed = await did(
-        `SELECT 1 FROM rooms WHERE room = $1 AND private AND owner IS DISTINCT FROM $2::uuid
-           AND NOT EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = $2::uuid)`,
-        [room, user],
-      )
-      return !closed
-    },
-
     remove: async (room, owner, user) => {
       const [found] = await query<{ removed: boolean }>(
         `WITH owned AS (SELECT room FROM rooms WHERE room = $1 AND owner = $2 AND owner <> $3),

@@ -13,10 +13,6 @@ export function createSqliteMemberships({ db }: Pick<Database, 'db'>, clock: Clo
     isGood: db.prepare('SELECT 1 FROM invites WHERE hash = ? AND room = ? AND expires_at > ?'),
     endOver: db.prepare('DELETE FROM invites WHERE room = ? AND expires_at <= ?'),
     endAll: db.prepare('DELETE FROM invites WHERE room = ?'),
-    closed: db.prepare(
-      `SELECT 1 FROM rooms WHERE room = ?1 AND private = 1 AND owner IS NOT ?2
-         AND NOT EXISTS (SELECT 1 FROM members WHERE room = ?1 AND user_id = ?2)`,
-    ),
     add: db.prepare('INSERT OR IGNORE INTO members (room, user_id) VALUES (?, ?)'),
     remove: db.prepare('DELETE FROM members WHERE room = ? AND user_id = ?'),
   }
@@ -52,8 +48,6 @@ export function createSqliteMemberships({ db }: Pick<Database, 'db'>, clock: Clo
       sql.add.run(room, user)
       return true
     },
-
-    mayRead: async (room, user) => sql.closed.get(room, user) === undefined,
 
     remove: async (room, owner, user) =>
       transaction(db, () => {

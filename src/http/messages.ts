@@ -1,9 +1,10 @@
-/** The log of a room over HTTP: read, written, and followed as server-sent events. */
+/** The log of a room over HTTP: read, searched, written, and followed as server-sent events. */
 
 import { Hono, type Context } from 'hono'
 import * as v from 'valibot'
 import { runtime } from '#runtime'
-import { CLOSE, explain, NewMessage, RoomEvents, RoomMessages } from '../../static/protocol.js'
+import { CLOSE, explain, NewMessage, RoomEvents } from '../../static/protocol.js'
+import { RoomMessages, Search } from '../../static/protocol.js'
 import { fitPage } from '../chat/page.ts'
 import { EventStream, type Sink } from '../chat/stream.ts'
 import { encode, fitStep } from '../chat/tail.ts'
@@ -32,7 +33,9 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
   routes.use('/rooms/:room/events', async (c, next) => {
     return ended.has(credentialOf(c, services)) ? c.body(null, 204) : next()
   })
-  for (const name of ['messages', 'events']) routes.use(`/rooms/:room/${name}`, inRoom(services))
+  for (const name of ['messages', 'search', 'events']) {
+    routes.use(`/rooms/:room/${name}`, inRoom(services))
+  }
 
   /** What the user finds at the room's door; or the answer to who may not come in. */
   const visit = async (c: RoomContext, after?: number, claims?: boolean): Reply<Entrance> => {
@@ -73,14 +76,23 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
     // There are no holes: what is missing in front was dropped since the door was looked at.
     const [{ seq: first } = { seq: 0 }] = entries
     const floor = first > after + 1 ? first - 1 : entrance.floor
-    const { texts, last } = fitStep(entries, Infinity, limits.stepBytes) ?? {
-      texts: [],
-      last: after,
-    }
-    const messages = texts.map((text) => JSON.parse(text) as unknown)
+    const step = fitStep(entries, Infinity, limits.stepBytes)
     // What came since the door was looked at may be among them.
-    const head = Math.max(entrance.head, messages.length > 0 ? last : 0)
-    return c.json({ ...common, floor, head, messages, more: last < head })
+    const head = Math.max(entrance.head, step?.last ?? 0)
+    const more = (step?.last ?? after) < head
+    const text = withMessages({ ...common, floor, head, more }, step?.texts ?? [])
+    return c.body(text, 200, { 'Content-Type': 'application/json' })
+  })
+
+  routes.get('/rooms/:room/search', async (c) => {
+    const query = v.safeParse(Search, c.req.query())
+    if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
+    const entrance = tooOften(c, 'reads') ?? (await visit(c))
+    if (entrance instanceof Response) return entrance
+    const { q, before, limit = limits.pageEntries } = query.output
+    const room = c.req.param('room')
+    const page = await hub.log.search(room, q, limit, before)
+    return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, limits.stepBytes) })
   })
 
   routes.post('/rooms/:room/messages', async (c) => {
@@ -128,6 +140,11 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
   })
 
   return routes
+}
+
+/** An answer whose messages are JSON already. */
+function withMessages(fields: object, texts: readonly string[]) {
+  return `${JSON.stringify(fields).slice(0, -1)},"messages":[${texts.join(',')}]}`
 }
 
 /** Where a stream starts: behind what its reader has, else with what is said from now on. */

@@ -1,11 +1,9 @@
-/** `/api/rooms`: those one is a member of, searching one, and making, inviting, removing. */
+/** `/api/rooms`: those one is a member of, and making, inviting, removing. */
 
 import { Hono, type Context, type Next } from 'hono'
 import { every } from 'hono/combine'
 import * as v from 'valibot'
-import { explain, Id, Invitation, NewInvitation } from '../../static/protocol.js'
-import { NewRoom, Room, Search } from '../../static/protocol.js'
-import { fitPage } from '../chat/page.ts'
+import { Id, Invitation, NewInvitation, NewRoom, Room } from '../../static/protocol.js'
 import { signedIn } from './auth.ts'
 import { problem, readBody } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
@@ -38,20 +36,6 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   })
 
   routes.use('/rooms/:room/*', inRoom(services))
-
-  routes.get('/rooms/:room/search', async (c) => {
-    const parsed = v.safeParse(Search, c.req.query())
-    if (!parsed.success) return problem(c, 'invalid', { detail: explain(parsed.issues) })
-    const room = c.req.param('room')
-    const { id } = c.var.session.user
-    const retryAfterMs = hub.user(id).reads.take(clock.now())
-    if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
-    const mayRead = await memberships.mayRead(room, id)
-    if (!mayRead) return problem(c, 'forbidden', { detail: 'this room is private' })
-    const { q, before, limit = limits.pageEntries } = parsed.output
-    const page = await hub.log.search(room, q, limit, before)
-    return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, limits.stepBytes) })
-  })
 
   routes.post('/rooms/:room/invites', rate, async (c) => {
     const { body, refusal } = await readBody(c, NewInvitation)
