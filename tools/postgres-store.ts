@@ -3,7 +3,7 @@
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
 import { createPostgresLog } from '../src/log/postgres-log.ts'
-import { openPostgres } from '../src/log/postgres.ts'
+import { openPostgres, SETTINGS } from '../src/log/postgres.ts'
 import { ToolError } from './command.ts'
 import type { Query, Store } from './store.ts'
 
@@ -26,10 +26,7 @@ export async function openPostgresStore(url: string, isAlone: boolean): Promise<
     await client.end()
     await db.close()
   }
-  // As a server does: all that is read is found by an index, in its order.
-  await client.query(
-    'SET enable_seqscan = off; SET enable_bitmapscan = off; SET synchronous_commit = on',
-  )
+  await client.query(SETTINGS)
   const { host, pathname } = new URL(url)
   const place = `Postgres at ${host}${pathname}`
   const [living] = await query<{ count: number }>(LIVING, [limits.aliveMs])

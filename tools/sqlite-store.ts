@@ -6,7 +6,13 @@ import { systemClock } from '../src/clock.ts'
 import type { Sqlite, SqliteStatement, SqliteValue } from '../src/runtime/runtime.ts'
 import { createSqliteLog } from '../src/log/sqlite-log.ts'
 import { DROP_WORDS } from '../src/log/sqlite-words.ts'
-import { MIGRATIONS, openDatabase, transaction, type Database } from '../src/log/sqlite.ts'
+import {
+  MIGRATIONS,
+  OF_WRITERS,
+  openDatabase,
+  transaction,
+  type Database,
+} from '../src/log/sqlite.ts'
 import { ToolError } from './command.ts'
 import type { Query, Store } from './store.ts'
 
@@ -46,8 +52,7 @@ function openBeside(file: string): Database {
   if (!existsSync(file) || statSync(file).size === 0) throw new ToolError(`there is no ${file}`)
   const db = runtime.openSqlite(file)
   try {
-    db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA synchronous = FULL`)
-    db.exec('PRAGMA secure_delete = ON')
+    db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; ${OF_WRITERS}`)
     const epoch = checkVersion(db, file)
     return { db, epoch, file, close: () => db.close() }
   } catch (error) {

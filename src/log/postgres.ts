@@ -261,16 +261,20 @@ function createLane(
 }
 
 /**
- * By statement, as a pooler refuses such settings at start. A node that froze must not hold locks;
- * and as all that we ask is found by an index, in its order, no plan may hang on statistics that a
- * new table does not have yet (a whole room would be sorted for its next 100 entries).
+ * Of each connection: a commit is on disk when it returns; and as all that we ask is found by an
+ * index, in its order, no plan may hang on statistics that a new table does not have yet (a whole
+ * room would be sorted for its next 100 entries). By statement, as a pooler refuses such settings at
+ * start.
  */
+export const SETTINGS =
+  'SET synchronous_commit = on; SET enable_seqscan = off; SET enable_bitmapscan = off'
+
+/** Besides, a node that froze must not hold locks. */
 async function setUp(client: pg.ClientBase, statementMs: number) {
   client.on('error', () => {})
   await client.query(
     `SET statement_timeout = ${statementMs};
-     SET idle_in_transaction_session_timeout = ${statementMs};
-     SET synchronous_commit = on; SET enable_seqscan = off; SET enable_bitmapscan = off`,
+     SET idle_in_transaction_session_timeout = ${statementMs}; ${SETTINGS}`,
   )
 }
 

@@ -20,6 +20,12 @@ export interface Database {
 }
 
 /**
+ * Of each connection that writes: FULL has every commit on disk, which is the promise; and without
+ * `secure_delete` what was erased stays readable in the file's free pages.
+ */
+export const OF_WRITERS = 'PRAGMA synchronous = FULL; PRAGMA secure_delete = ON'
+
+/**
  * @param file  a path, or `:memory:`
  * @throws {DataFileError} when the folder cannot be written, another server holds the file, or it
  *   was made by a newer Hearth
@@ -29,10 +35,8 @@ export function openDatabase(file: string): Database {
   let db: Sqlite | undefined
   try {
     db = runtime.openSqlite(file)
-    // WAL lets backup tools read meanwhile; FULL syncs it at every commit, which is the promise.
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000')
-    // Else what a delete erased stays readable in the file's free pages.
-    db.exec('PRAGMA secure_delete = ON')
+    // WAL lets backup tools read meanwhile.
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 2000; ${OF_WRITERS}`)
     migrate(db, file)
   } catch (error) {
     db?.close()
