@@ -4,7 +4,7 @@ import { digestOf } from '../src/log/digest.ts'
 import { toEntry, type Row } from '../src/log/rows.ts'
 import { readArgs, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
-import { pages, snapshot, type Query } from './store.ts'
+import { entriesOf, snapshot, type Query } from './store.ts'
 
 export const check: Command = {
   usage: '',
@@ -110,8 +110,7 @@ async function* inRoom(
 ) {
   let last = floor
   let wrong = 0
-  const text = 'SELECT * FROM messages WHERE room = $3 AND seq > $1 ORDER BY seq LIMIT $2'
-  for await (const found of pages<Row>(query, text, ({ seq }) => seq, 0, [room])) {
+  for await (const found of entriesOf(query, room)) {
     for (const row of found) {
       const isNext = row.seq === last + 1
       last = row.seq

@@ -1,10 +1,9 @@
 /** `export`: the log as JSON Lines, as of one moment, while the server goes on. */
 
-import type { Row } from '../src/log/rows.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { FORMAT, toEntryLine, type Line, type LineOf } from './lines.ts'
 import { useStore } from './place.ts'
-import { pages, snapshot, type Query, type Store } from './store.ts'
+import { entriesOf, pages, snapshot, type Query, type Store } from './store.ts'
 
 export const exportLog: Command = {
   usage: '[--room <name>]…',
@@ -61,7 +60,9 @@ async function* allLines(
   yield rooms.map((row) => ({ type: 'room', ...row, private: Boolean(row.private) }))
   for (const { room } of rooms) yield* members(query, room)
   if (hasSecrets) yield* invites(query)
-  for (const { room } of rooms) yield* entries(query, room)
+  for (const { room } of rooms) {
+    for await (const found of entriesOf(query, room)) yield found.map(toEntryLine)
+  }
 }
 
 const ROOMS = 'SELECT room, head, floor, private, owner FROM rooms ORDER BY room'
@@ -116,13 +117,6 @@ async function* invites(query: Query) {
     yield found.map(({ expires_at: end, ...row }): Line => {
       return { type: 'invite', ...row, expiresAt: toIso(end) }
     })
-  }
-}
-
-async function* entries(query: Query, room: string) {
-  const text = 'SELECT * FROM messages WHERE room = $3 AND seq > $1 ORDER BY seq LIMIT $2'
-  for await (const found of pages<Row>(query, text, ({ seq }) => seq, 0, [room])) {
-    yield found.map(toEntryLine)
   }
 }
 

@@ -1,6 +1,7 @@
 /** The data as the tools see it: the same tables, whichever database keeps them. */
 
 import type { Log } from '../src/log/log.ts'
+import type { Row } from '../src/log/rows.ts'
 
 /**
  * One statement. It is the same text for both databases: `$1` for a value, times as `toTime` makes
@@ -75,6 +76,12 @@ export async function* pages<Row extends object>(
     if (found.length < PAGE) return
     key = keyOf(found.at(-1)!)
   }
+}
+
+/** The entries of a room in pieces, ascending. */
+export function entriesOf(query: Query, room: string): AsyncGenerator<Row[]> {
+  const text = 'SELECT * FROM messages WHERE room = $3 AND seq > $1 ORDER BY seq LIMIT $2'
+  return pages<Row>(query, text, ({ seq }) => seq, 0, [room])
 }
 
 /** Rows of one read or one insert. */
