@@ -79,16 +79,16 @@ export default defineConfig(
   {
     files: ['src/chat/**'],
     rules: arrow(
-      'chat/ knows the interfaces of log and bus, nothing above it and no implementation.',
-      ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts', '**/log/*sqlite*'],
-      ...['**/log/*postgres*', '**/bus/*', '!**/bus/bus.ts', '!**/bus/directory.ts'],
+      'chat/ knows the interfaces of the store, nothing above it and no implementation.',
+      ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts', '**/store/*sqlite*'],
+      ...['**/store/*postgres*', '**/cluster/**'],
     ),
   },
   {
-    files: ['src/log/**', 'src/bus/**'],
+    files: ['src/store/**', 'src/cluster/**'],
     rules: arrow(
-      'log/ and bus/ know nothing of what uses them.',
-      ...['**/chat/**', '**/http/**', '**/app.ts', '**/main.ts', '**/config.ts'],
+      'The store knows nothing of what uses it.',
+      ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts'],
     ),
   },
   {

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openDatabase } from '../src/log/sqlite.ts'
+import { openDatabase } from '../src/store/sqlite.ts'
 import { startNats } from '../tests/nats.ts'
 import { startPostgres } from '../tests/postgres.ts'
 

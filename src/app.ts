@@ -16,7 +16,7 @@ import { isSecure, isUpgrade, type HearthEnv, type Services } from './http/servi
 import { sessionRoutes } from './http/session.ts'
 import { userRoutes } from './http/users.ts'
 import { refuseUpgrade, webSocketRoute } from './http/websocket.ts'
-import { SearchTooLong } from './log/log.ts'
+import { SearchTooLong } from './store/log.ts'
 
 const BODY_BYTES = 65_536
 /** Two years (OWASP; ASVS 3.4.1 asks for one at least). s */
@@ -56,11 +56,11 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.route('/', healthRoutes(services))
   app.get(
     '/openapi.json',
-    serveMade(async () => (await import('./http/spec.ts')).openApi()),
+    serveMade(async () => (await import('./spec/spec.ts')).openApi()),
   )
   app.get(
     '/protocol.json',
-    serveMade(async () => (await import('./http/schemas.ts')).protocolSchema()),
+    serveMade(async () => (await import('./spec/schemas.ts')).protocolSchema()),
   )
   app.all('*', (c) => assets.serve(c) ?? problem(c, 'not_found'))
   app.notFound((c) => problem(c, 'not_found'))

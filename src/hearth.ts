@@ -10,7 +10,7 @@ import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
 import { createJournal } from './journal.ts'
-import { createLogProbe, type LogProbe } from './log/probe.ts'
+import { createLogProbe, type LogProbe } from './store/probe.ts'
 import { Meter } from './meter.ts'
 import { openStorage } from './storage.ts'
 
@@ -25,7 +25,7 @@ export interface Hearth {
 }
 
 /**
- * @throws {import('./log/log.ts').DatabaseError} when the data cannot be opened
+ * @throws {import('./store/log.ts').DatabaseError} when the data cannot be opened
  * @throws {import('./runtime/runtime.ts').AddressInUse} when the port is taken
  */
 export async function startHearth(config: Config, clock: Clock = systemClock): Promise<Hearth> {
@@ -100,12 +100,12 @@ function badRequestOf(peer: string) {
 
 /** Loaded only for those who use it, as it would add to every start. */
 async function createForeign(jwt: NonNullable<Config['jwt']>, clock: Clock) {
-  const { createForeignUsers } = await import('./auth/foreign.ts')
+  const { createForeignUsers } = await import('./login/login.ts')
   return createForeignUsers(jwt, clock)
 }
 
 async function createMetrics(parts: { hub: Hub; probe: LogProbe }) {
-  const { createMetrics } = await import('./metrics.ts')
+  const { createMetrics } = await import('./watch/watch.ts')
   return createMetrics(parts)
 }
 

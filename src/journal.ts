@@ -3,7 +3,7 @@
 import type { Logger } from '@logtape/logtape'
 import type { Clock } from './clock.ts'
 import { Buckets } from './limits.ts'
-import { LogUnavailable } from './log/log.ts'
+import { LogUnavailable } from './store/log.ts'
 import { Meter } from './meter.ts'
 
 /** Between two lines about a log that does not answer; without one for so long it is back. ms */

@@ -5,7 +5,7 @@ import { configure, getConsoleSink, jsonLinesFormatter } from '@logtape/logtape'
 import { readConfig, type Config } from './config.ts'
 import { warnOfDescriptors } from './descriptors.ts'
 import { startHearth, type Hearth } from './hearth.ts'
-import { DatabaseError } from './log/log.ts'
+import { DatabaseError } from './store/log.ts'
 import { AddressInUse } from './runtime/runtime.ts'
 
 const EXIT_FAILED = 1

@@ -1,7 +1,7 @@
 /** What happens on this node, in plain numbers: raised where it happens, read by whoever asks. */
 
 import { CLOSE } from '../static/protocol.js'
-import type { Outcome } from './log/log.ts'
+import type { Outcome } from './store/log.ts'
 
 /** How often each of several things happened; what is known from the start begins at 0. */
 export class Tally extends Map<string, number> {

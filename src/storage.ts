@@ -1,19 +1,19 @@
 /** Where everything is kept, and what the nodes that share it hear of each other by. */
 
-import { createSqliteAccounts } from './auth/sqlite-accounts.ts'
-import type { Accounts } from './auth/accounts.ts'
-import type { Memberships } from './auth/memberships.ts'
-import { createSqliteMemberships } from './auth/sqlite-memberships.ts'
-import { createTickets, type Tickets } from './auth/tickets.ts'
-import type { Bus } from './bus/bus.ts'
-import type { Directory } from './bus/directory.ts'
-import { localBus } from './bus/local.ts'
-import { createSqliteDirectory } from './bus/sqlite-directory.ts'
+import { createSqliteAccounts } from './store/sqlite-accounts.ts'
+import type { Accounts } from './store/accounts.ts'
+import type { Memberships } from './store/memberships.ts'
+import { createSqliteMemberships } from './store/sqlite-memberships.ts'
+import { createTickets, type Tickets } from './store/tickets.ts'
+import type { Bus } from './chat/bus.ts'
+import type { Directory } from './store/nodes.ts'
+import { localBus } from './chat/local.ts'
+import { createSqliteDirectory } from './store/sqlite-nodes.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
-import type { Log } from './log/log.ts'
-import { openDatabase } from './log/sqlite.ts'
-import { createSqliteLog } from './log/sqlite-log.ts'
+import type { Log } from './store/log.ts'
+import { openDatabase } from './store/sqlite.ts'
+import { createSqliteLog } from './store/sqlite-log.ts'
 
 export interface Storage {
   log: Log
@@ -37,7 +37,7 @@ export interface StorageOptions {
 
 /**
  * Waits for a Postgres that cannot be reached, and says so.
- * @throws {import('./log/log.ts').DatabaseError} when the data cannot be opened
+ * @throws {import('./store/log.ts').DatabaseError} when the data cannot be opened
  */
 export function openStorage(options: StorageOptions): Promise<Storage> {
   const { databaseUrl } = options.config
@@ -63,17 +63,17 @@ async function onSqlite({ config, clock, onFault }: StorageOptions): Promise<Sto
 async function onPostgres(url: string, { config, clock, onFault }: StorageOptions) {
   const { limits, natsUrls } = config
   const options = { limits, clock, onFault }
-  const { openPostgres } = await import('./log/postgres.ts')
-  const { createPostgresLog } = await import('./log/postgres-log.ts')
-  const { createPostgresAccounts } = await import('./auth/postgres-accounts.ts')
-  const { createPostgresMemberships } = await import('./auth/postgres-memberships.ts')
-  const { createPostgresTickets } = await import('./auth/postgres-tickets.ts')
-  const { createPostgresDirectory } = await import('./bus/postgres-directory.ts')
-  const { createNotifyBus } = await import('./bus/notify.ts')
+  const { openPostgres } = await import('./cluster/postgres.ts')
+  const { createPostgresLog } = await import('./store/postgres-log.ts')
+  const { createPostgresAccounts } = await import('./store/postgres-accounts.ts')
+  const { createPostgresMemberships } = await import('./store/postgres-memberships.ts')
+  const { createPostgresTickets } = await import('./store/postgres-tickets.ts')
+  const { createPostgresDirectory } = await import('./store/postgres-nodes.ts')
+  const { createNotifyBus } = await import('./cluster/notify.ts')
   const db = await openPostgres(url, options)
   const { epoch } = db
   const bus = natsUrls
-    ? (await import('./bus/nats.ts')).createNatsBus({ servers: natsUrls, epoch, ...options })
+    ? (await import('./cluster/nats.ts')).createNatsBus({ servers: natsUrls, epoch, ...options })
     : createNotifyBus(db, options)
   const { host, pathname } = new URL(url)
   return {

@@ -5,13 +5,13 @@ import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { Hono } from 'hono'
 import { runtime } from '#runtime'
-import { createSqliteDirectory } from '../src/bus/sqlite-directory.ts'
-import { openDatabase } from '../src/log/sqlite.ts'
+import { createSqliteDirectory } from '../src/store/sqlite-nodes.ts'
+import { openDatabase } from '../src/store/sqlite.ts'
 import type { Sqlite } from '../src/runtime/runtime.ts'
 import { NO_RATES, openHub } from './chat/fakes.ts'
 import { handshake, RawSocket } from './conformance/raw.ts'
 import { holdAppends } from './helpers.ts'
-import { nthUser, userId } from './log/drafts.ts'
+import { nthUser, userId } from './store/drafts.ts'
 
 const MEMBERS = 200
 

@@ -13,7 +13,7 @@ import { readConfig, type Config } from '../src/config.ts'
 import { startHearth, type Hearth } from '../src/hearth.ts'
 import type { Journal } from '../src/journal.ts'
 import type { Limits } from '../src/limits.ts'
-import type { Log } from '../src/log/log.ts'
+import type { Log } from '../src/store/log.ts'
 import type { ClientFrame, EventOf, ServerEvent } from '../src/protocol.ts'
 
 /** Longest wait for anything that should come at once. ms */

@@ -8,7 +8,7 @@ import process from 'node:process'
 import pg from 'pg'
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
-import { openPostgres, type Postgres, type PostgresOptions } from '../src/log/postgres.ts'
+import { openPostgres, type Postgres, type PostgresOptions } from '../src/cluster/postgres.ts'
 import { createData, programs, unprivileged } from './postgres-files.ts'
 import { freePort, type Scope } from './process.ts'
 

@@ -1,7 +1,7 @@
 /** `check`: reads the whole log and says what is not as the log promises. */
 
-import { digestOf } from '../src/log/digest.ts'
-import { toEntry, type Row } from '../src/log/rows.ts'
+import { digestOf } from '../src/store/digest.ts'
+import { toEntry, type Row } from '../src/store/rows.ts'
 import { readArgs, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { entriesOf, snapshot, type Query } from './store.ts'

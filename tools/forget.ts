@@ -2,7 +2,7 @@
 
 import { nameKey } from '../src/auth/names.ts'
 import { sleep, systemClock } from '../src/clock.ts'
-import type { Draft, Log } from '../src/log/log.ts'
+import type { Draft, Log } from '../src/store/log.ts'
 import type { User } from '../src/protocol.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { useStore } from './place.ts'

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { Entry as EntryShape, Id, Room as RoomName, Seq, explain } from '../static/protocol.js'
 import type { Entry } from '../src/protocol.ts'
-import { toEntry, type Row } from '../src/log/rows.ts'
+import { toEntry, type Row } from '../src/store/rows.ts'
 
 export const FORMAT = 1
 

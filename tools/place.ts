@@ -8,7 +8,7 @@ import type { Store } from './store.ts'
  * What the environment names, used by `work` and closed behind it.
  * @param isAlone  no server may run meanwhile, and what is not there yet is made
  * @throws {ToolError} when a server runs that may not, or there is nothing
- * @throws {import('../src/log/log.ts').DatabaseError} when it cannot be opened
+ * @throws {import('../src/store/log.ts').DatabaseError} when it cannot be opened
  */
 export async function useStore<T>(
   config: Pick<Config, 'dataFile' | 'databaseUrl'>,

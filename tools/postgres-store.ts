@@ -2,8 +2,8 @@
 
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
-import { createPostgresLog } from '../src/log/postgres-log.ts'
-import { openPostgres, SETTINGS } from '../src/log/postgres.ts'
+import { createPostgresLog } from '../src/store/postgres-log.ts'
+import { openPostgres, SETTINGS } from '../src/cluster/postgres.ts'
 import { ToolError } from './command.ts'
 import type { Query, Store } from './store.ts'
 
@@ -13,7 +13,7 @@ const LIVING = `SELECT count(*) AS count FROM nodes
 /**
  * Makes the tables when they are not there, as a server does.
  * @throws {ToolError} when servers live and none may
- * @throws {import('../src/log/log.ts').DatabaseError} when it cannot be opened
+ * @throws {import('../src/store/log.ts').DatabaseError} when it cannot be opened
  */
 export async function openPostgresStore(url: string, isAlone: boolean): Promise<Store> {
   const limits = DEFAULT_LIMITS

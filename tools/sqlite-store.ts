@@ -4,15 +4,15 @@ import { existsSync, statSync } from 'node:fs'
 import { runtime } from '#runtime'
 import { systemClock } from '../src/clock.ts'
 import type { Sqlite, SqliteStatement, SqliteValue } from '../src/runtime/runtime.ts'
-import { createSqliteLog } from '../src/log/sqlite-log.ts'
-import { DROP_WORDS } from '../src/log/sqlite-words.ts'
+import { createSqliteLog } from '../src/store/sqlite-log.ts'
+import { DROP_WORDS } from '../src/search/fts5.ts'
 import {
   MIGRATIONS,
   OF_WRITERS,
   openDatabase,
   transaction,
   type Database,
-} from '../src/log/sqlite.ts'
+} from '../src/store/sqlite.ts'
 import { ToolError } from './command.ts'
 import type { Query, Store } from './store.ts'
 

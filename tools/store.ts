@@ -1,7 +1,7 @@
 /** The data as the tools see it: the same tables, whichever database keeps them. */
 
-import type { Log } from '../src/log/log.ts'
-import type { Row } from '../src/log/rows.ts'
+import type { Log } from '../src/store/log.ts'
+import type { Row } from '../src/store/rows.ts'
 
 /**
  * One statement. It is the same text for both databases: `$1` for a value, times as `toTime` makes

@@ -5,10 +5,10 @@
 
 import { Buffer } from 'node:buffer'
 import * as protocol from '../../static/protocol.js'
-import type { Role } from '../auth/accounts.ts'
+import type { Role } from '../store/accounts.ts'
 import { isSameSecret } from '../auth/secrets.ts'
 import { Strikes, TokenBucket } from '../limits.ts'
-import { LogUnavailable, type Content } from '../log/log.ts'
+import { LogUnavailable, type Content } from '../store/log.ts'
 import {
   encodeEvent,
   labelsOf,

@@ -1,11 +1,11 @@
 /** The other nodes of this log: what they say and what was missed of it, who is there, what ended. */
 
 import { CLOSE } from '../../static/protocol.js'
-import type { Bus, Hint } from '../bus/bus.ts'
-import type { Directory, PresenceRow } from '../bus/directory.ts'
+import type { Bus, Hint } from './bus.ts'
+import type { Directory, PresenceRow } from '../store/nodes.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
-import type { Log } from '../log/log.ts'
+import type { Log } from '../store/log.ts'
 import type { Room } from './room.ts'
 
 /** Whether the user of a session is banned, and how its sockets are closed. */

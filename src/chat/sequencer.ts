@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
-import type { Log } from '../log/log.ts'
+import type { Log } from '../store/log.ts'
 import type { Entry } from '../protocol.ts'
 
 /** More held entries than this are dropped: the log still has them. */

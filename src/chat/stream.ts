@@ -2,7 +2,7 @@
 
 import { Buffer } from 'node:buffer'
 import { CLOSE } from '../../static/protocol.js'
-import type { Session } from '../auth/accounts.ts'
+import type { Session } from '../store/accounts.ts'
 import type { FrameOf, ServerEvent } from '../protocol.ts'
 import type { Frame } from '../runtime/runtime.ts'
 import type { Hub, Subscriber } from './hub.ts'

@@ -3,7 +3,7 @@
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
-import type { Session } from '../auth/accounts.ts'
+import type { Session } from '../store/accounts.ts'
 import { hashSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { problem, type ProblemOptions } from './problem.ts'

@@ -2,16 +2,16 @@
 
 import type { Context } from 'hono'
 import { runtime } from '#runtime'
-import type { Accounts, Session } from '../auth/accounts.ts'
+import type { Accounts, Session } from '../store/accounts.ts'
 import { clientAddress } from '../auth/addresses.ts'
-import type { ForeignUsers } from '../auth/foreign.ts'
-import type { Memberships } from '../auth/memberships.ts'
-import type { Tickets } from '../auth/tickets.ts'
+import type { ForeignUsers } from '../login/login.ts'
+import type { Memberships } from '../store/memberships.ts'
+import type { Tickets } from '../store/tickets.ts'
 import type { Hub } from '../chat/hub.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Journal } from '../journal.ts'
-import type { LogProbe } from '../log/probe.ts'
+import type { LogProbe } from '../store/probe.ts'
 
 export interface Services {
   config: Config

@@ -2,7 +2,7 @@
 
 import { Hono, type Context } from 'hono'
 import { NewSession } from '../../static/protocol.js'
-import type { Session } from '../auth/accounts.ts'
+import type { Session } from '../store/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'

@@ -31,7 +31,7 @@ export const BUGS: readonly Bug[] = [
     faults: ['kill -9 of one'],
     edits: [
       {
-        file: 'src/log/sqlite.ts',
+        file: 'src/store/sqlite.ts',
         from: `  db.exec('BEGIN IMMEDIATE')
   try {
     const result = work()
@@ -46,7 +46,7 @@ export const BUGS: readonly Bug[] = [
     return work()`,
       },
       {
-        file: 'src/log/sqlite.ts',
+        file: 'src/store/sqlite.ts',
         from: 'export function transaction<',
         to: 'const later = new Set<unknown>()\nexport function transaction<',
       },
@@ -58,9 +58,9 @@ export const BUGS: readonly Bug[] = [
     services: 'sqlite',
     faults: NO_FAULTS,
     edits: [
-      { file: 'src/log/sqlite.ts', from: 'UNIQUE (room, author_id, id)', to: 'CHECK (true)' },
+      { file: 'src/store/sqlite.ts', from: 'UNIQUE (room, author_id, id)', to: 'CHECK (true)' },
       {
-        file: 'src/log/sqlite-log.ts',
+        file: 'src/store/sqlite-log.ts',
         from: 'const known = sql.known.get(row.room, row.author_id, row.id) as rows.Row | undefined',
         to: 'const known = undefined as rows.Row | undefined',
       },
@@ -105,7 +105,7 @@ export const BUGS: readonly Bug[] = [
     faults: ['kill -9 of one'],
     edits: [
       {
-        file: 'src/log/sqlite-log.ts',
+        file: 'src/store/sqlite-log.ts',
         from: 'WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?',
         to: 'WHERE room = ? AND seq >= ? ORDER BY seq LIMIT ?',
       },
@@ -131,7 +131,7 @@ export const BUGS: readonly Bug[] = [
     faults: NO_FAULTS,
     edits: [
       {
-        file: 'src/log/appender.ts',
+        file: 'src/store/appender.ts',
         from: 'return queue.splice(0, count)',
         to: 'return queue.splice(0, count).reverse()',
       },

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { LogUnavailable } from '../../src/log/log.ts'
+import { LogUnavailable } from '../../src/store/log.ts'
 import { holdAppends } from '../helpers.ts'
-import { ann, bob, nthUser, userId } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { ann, bob, nthUser, userId } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 import { NO_RATES, openHub } from './fakes.ts'
 
 const say = (body = 'hello', id: string = crypto.randomUUID(), room = 'lobby') => ({

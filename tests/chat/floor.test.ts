@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ServerEvent } from '../../src/protocol.ts'
-import { ann, bob, say } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { ann, bob, say } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 import { FakeListener, openRoom } from './fakes.ts'
 
 function logOf(count: number) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ann, bob } from '../log/drafts.ts'
+import { ann, bob } from '../store/drafts.ts'
 import { openHub } from './fakes.ts'
 
 const say = () => ({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body: 'hello' })

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { LogUnavailable, type ReadPosition } from '../../src/log/log.ts'
-import { ann, bob, nthUser } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { LogUnavailable, type ReadPosition } from '../../src/store/log.ts'
+import { ann, bob, nthUser } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 import { NO_RATES, openHub } from './fakes.ts'
 
 const say = (room = 'lobby', body = 'hello') => ({

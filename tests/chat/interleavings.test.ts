@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { LogUnavailable } from '../../src/log/log.ts'
+import { LogUnavailable } from '../../src/store/log.ts'
 import type { Seat } from '../../src/chat/seat.ts'
 import type { Entry, FrameOf, ServerEvent } from '../../src/protocol.ts'
 import { createRandom, type Random } from '../random.ts'
 import { turn, type TestClock } from '../helpers.ts'
-import { ann, nthUser, say } from '../log/drafts.ts'
-import type { MemoryLog } from '../log/model.ts'
+import { ann, nthUser, say } from '../store/drafts.ts'
+import type { MemoryLog } from '../store/model.ts'
 import { FakeListener, openRoom } from './fakes.ts'
 
 const RUNS = 25

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
-import { ann, bob } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { ann, bob } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 import { NO_RATES, openHub } from './fakes.ts'
 
 const say = (body = 'hello') => ({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body })

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { LogUnavailable } from '../../src/log/log.ts'
-import { ann, bob, nthUser, say as draft } from '../log/drafts.ts'
+import { LogUnavailable } from '../../src/store/log.ts'
+import { ann, bob, nthUser, say as draft } from '../store/drafts.ts'
 import { openNodes } from './nodes.ts'
 
 const say = (body = 'hello') => ({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body })

@@ -1,12 +1,12 @@
 /** Several hubs over one log in memory, and what they hear each other by. */
 
 import type { TestContext } from 'node:test'
-import type { Bus, BusListener, Hint } from '../../src/bus/bus.ts'
-import type { Directory, News } from '../../src/bus/directory.ts'
+import type { Bus, BusListener, Hint } from '../../src/chat/bus.ts'
+import type { Directory, News } from '../../src/store/nodes.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import type { User } from '../../src/protocol.ts'
 import { TestClock } from '../helpers.ts'
-import { MemoryLog } from '../log/model.ts'
+import { MemoryLog } from '../store/model.ts'
 import { NO_RATES, openHub } from './fakes.ts'
 
 /** A bus in this process that loses what it is told to lose. */

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Presence, type PresenceChange } from '../../src/chat/presence.ts'
 import type { User } from '../../src/protocol.ts'
-import { ann, bob, nthUser } from '../log/drafts.ts'
+import { ann, bob, nthUser } from '../store/drafts.ts'
 
 const LIMITS = { membersNamed: 3, presenceMs: 1_000, countMs: 5_000, absenceMs: 8_000 }
 

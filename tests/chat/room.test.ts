@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import { RESUME_LIMIT } from '../../static/protocol.js'
 import type { Entry } from '../../src/protocol.ts'
 import { turn } from '../helpers.ts'
-import { ann, bob, erase, nthUser, say } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { ann, bob, erase, nthUser, say } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 import { FakeListener, openRoom } from './fakes.ts'
 
 const says = (count: number, body = 'hello') => Array.from({ length: count }, () => say(ann, body))

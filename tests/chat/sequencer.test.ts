@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { Sequencer } from '../../src/chat/sequencer.ts'
 import type { Entry } from '../../src/protocol.ts'
 import { TestClock } from '../helpers.ts'
-import { ann, say } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { ann, say } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 
 const REPAIR_MS = 100
 

@@ -6,8 +6,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Tail } from '../../src/chat/tail.ts'
 import { encodeEntry, type Entry } from '../../src/protocol.ts'
-import { ann, edit, erase, say } from '../log/drafts.ts'
-import { MemoryLog } from '../log/model.ts'
+import { ann, edit, erase, say } from '../store/drafts.ts'
+import { MemoryLog } from '../store/model.ts'
 
 const LIMITS = { tailEntries: 8, tailBytes: 4_000, stepEntries: 3, stepBytes: 900 }
 

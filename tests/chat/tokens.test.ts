@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ann, bob, userId } from '../log/drafts.ts'
+import { ann, bob, userId } from '../store/drafts.ts'
 import { openHub } from './fakes.ts'
 
 const FIRST = 'first-ticket-of-this'

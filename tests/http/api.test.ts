@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as v from 'valibot'
 import { Link, Rooms, Session, Ticket } from '../../static/protocol.js'
-import { LogUnavailable, SearchTooLong } from '../../src/log/log.ts'
+import { LogUnavailable, SearchTooLong } from '../../src/store/log.ts'
 import { assertProblem, openApp, ORIGIN } from './app.ts'
 
 test('a guest signs in, is known, and signs out', async (t) => {

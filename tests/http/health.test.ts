@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLogProbe } from '../../src/log/probe.ts'
-import { LogUnavailable } from '../../src/log/log.ts'
+import { createLogProbe } from '../../src/store/probe.ts'
+import { LogUnavailable } from '../../src/store/log.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { holdAppends, newcomer, startServer, TestClock, testJournal, turn } from '../helpers.ts'
 import { hasNats, startNats } from '../nats.ts'

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import { check, violations } from '../../tools/check.ts'
-import { ann, bob, edit, erase, react, say } from '../log/drafts.ts'
+import { ann, bob, edit, erase, react, say } from '../store/drafts.ts'
 import { ROOT } from '../process.ts'
 import { beside, newFile, onBoth, run, withLog, type Env, type NewPlace } from './places.ts'
 

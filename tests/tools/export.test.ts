@@ -6,10 +6,10 @@ import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { exportLog } from '../../tools/export.ts'
 import { importLog } from '../../tools/import.ts'
-import type { Draft } from '../../src/log/log.ts'
+import type { Draft } from '../../src/store/log.ts'
 import { tempFolder } from '../helpers.ts'
-import { batchesOfActions, toDraft } from '../log/contract.ts'
-import { ann, bob, edit, erase, react, say, tell } from '../log/drafts.ts'
+import { batchesOfActions, toDraft } from '../store/contract.ts'
+import { ann, bob, edit, erase, react, say, tell } from '../store/drafts.ts'
 import {
   assertRefused,
   beside,

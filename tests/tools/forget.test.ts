@@ -17,7 +17,7 @@ import {
   TestClock,
   type Account,
 } from '../helpers.ts'
-import { bob, edit, react, say } from '../log/drafts.ts'
+import { bob, edit, react, say } from '../store/drafts.ts'
 import {
   age,
   assertRefused,

@@ -9,7 +9,7 @@ import * as v from 'valibot'
 import { LogEntries, LogPage, parseEvents } from '../../static/protocol.js'
 import { retain } from '../../tools/retain.ts'
 import { connect, newcomer, post, signIn, startServer } from '../helpers.ts'
-import { ann, bob, edit, erase, react, say, tell } from '../log/drafts.ts'
+import { ann, bob, edit, erase, react, say, tell } from '../store/drafts.ts'
 import { ROOT } from '../process.ts'
 import {
   age,

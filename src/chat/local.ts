@@ -1,0 +1,23 @@
+/** One node alone: there is nobody to tell and nothing to hear. */
+
+import type { Bus } from './bus.ts'
+import type { Directory } from '../store/nodes.ts'
+
+export const localBus: Bus = {
+  // A tool beside us may append (tools/forget.ts).
+  trustMs: 10_000,
+  isUp: true,
+  listen: () => {},
+  publish: () => {},
+  subscribe: async () => {},
+  unsubscribe: () => {},
+  close: async () => {},
+}
+
+export const localDirectory: Directory = {
+  renew: async () => true,
+  savePresence: async () => {},
+  presence: async () => new Map(),
+  news: async () => ({ sessions: [], memberships: [], isSomebodyMute: false }),
+  retire: async () => {},
+}

@@ -1,0 +1,304 @@
+/** The Postgres database: a pool of connections, every piece of work with one deadline. */
+
+import { readFileSync } from 'node:fs'
+import { getLogger } from '@logtape/logtape'
+import pg from 'pg'
+import { sleep, type Clock } from '../clock.ts'
+import type { Limits } from '../limits.ts'
+import { DatabaseError, LogUnavailable } from '../store/log.ts'
+
+const OLDEST_VERSION = 14
+/** Of one node, beside the one for appends and the one that listens. */
+const CONNECTIONS = 10
+/** A migration may take this long, and wait this long for another node's. ms */
+const MIGRATION_MS = 60_000
+/** While Postgres cannot be reached at start, this often the operator is told. ms */
+const WARNING_MS = 10_000
+
+/** One step per version; a step that was released is never changed. */
+export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql', 'postgres-3.sql', 'postgres-4.sql']
+/** Behind the last step, whenever there was one. */
+const FUNCTIONS = 'postgres-functions.sql'
+/** Nodes that start at once migrate one after the other. Any number that others do not use. */
+const MIGRATION_LOCK = 4_843_652_184
+
+/** What Postgres says when the data is to blame: data exceptions, constraints, limits. */
+const DEFINITE = /^(22|23|54)/
+/** What passes by itself: connections, conflicts, resources, shutdown, a standby being promoted. */
+const PASSING = /^(08|25|40|53|55|57|58)/
+/** What the driver says, without a code, of a password or a certificate that is not right. */
+const REFUSED = /^SASL|SSL|certificate/
+
+/** One statement in one round trip. */
+export type Query = <Row extends object>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<Row[]>
+
+export interface Postgres {
+  /** As the log's. */
+  readonly epoch: string
+  /** Rooms whose words were not all in the index when it was opened. */
+  readonly behind: readonly string[]
+  /** As the option. */
+  readonly onFault: PostgresOptions['onFault']
+  /**
+   * One statement, in one round trip and a transaction of its own.
+   * @throws {LogUnavailable} when it is not known whether it was done
+   */
+  readonly query: Query
+  /** As `query`, on a connection kept for it: an append must not wait for a thousand reads. */
+  readonly queryFirst: Query
+  /** Several statements in one transaction: all of them, or nothing when `work` throws. */
+  transaction<T>(work: (query: Query) => Promise<T>): Promise<T>
+  /** A connection of its own, for LISTEN; whoever asks for it ends it. */
+  connect(): Promise<pg.Client>
+  /** Has this done, and waited for, before the connections are closed. */
+  onClose(finish: () => Promise<void>): void
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+export interface PostgresOptions {
+  limits: Pick<Limits, 'databaseMs' | 'statementMs' | 'logRetryMs'>
+  clock: Clock
+  /** Gets what went wrong outside of any query, for the operator. */
+  onFault(error: unknown): void
+  /** Whether a Postgres that cannot be reached is waited for; else that is an error. Default: true */
+  isPatient?: boolean
+}
+
+/**
+ * Connects and brings the schema up to date; waits, and says so, while Postgres cannot be reached.
+ * @throws {DatabaseError} when waiting would not help
+ */
+export async function openPostgres(url: string, options: PostgresOptions): Promise<Postgres> {
+  const { clock, limits, isPatient = true } = options
+  const config = configOf(url, limits)
+  let warned = -Infinity
+  for (;;) {
+    try {
+      return usePostgres(config, await prepare(config), options)
+    } catch (error) {
+      const { host, port } = new pg.Client(config)
+      if (!isPatient || !isPassing(error)) {
+        throw new DatabaseError(`Postgres at ${host}:${port}: ${why(error)}`)
+      }
+      if (clock.now() - warned >= WARNING_MS) {
+        warned = clock.now()
+        const facts = { host, port, reason: why(error) }
+        getLogger(['hearth']).warn('waiting for Postgres', facts)
+      }
+    }
+    await sleep(clock, limits.logRetryMs)
+  }
+}
+
+/** What every connection is opened with: nothing that a pooler between could refuse. */
+function configOf(url: string, { databaseMs }: PostgresOptions['limits']): pg.PoolConfig {
+  const config = {
+    connectionString: url,
+    application_name: 'hearth',
+    keepAlive: true,
+    connectionTimeoutMillis: databaseMs,
+    types: { getTypeParser },
+  }
+  try {
+    void new pg.Client(config)
+  } catch {
+    // The error of the parser would show the password.
+    throw new DatabaseError('this is no address of a Postgres database')
+  }
+  return config
+}
+
+/** Values as SQLite gives them: whole numbers, ISO 8601 in UTC, JSON as text. */
+function getTypeParser(oid: number, format?: 'text' | 'binary') {
+  const { INT8, TIMESTAMPTZ, JSONB } = pg.types.builtins
+  const parse = pg.types.getTypeParser(oid, format)
+  if (oid === INT8) return Number
+  if (oid === TIMESTAMPTZ) return (text: string) => (parse(text) as Date).toISOString()
+  return oid === JSONB ? String : parse
+}
+
+/** What is known of the data when it is opened. */
+type Found = Pick<Postgres, 'epoch' | 'behind'>
+
+/** Checks the server and migrates. */
+async function prepare(config: pg.ClientConfig): Promise<Found> {
+  const client = await connect({ ...config, query_timeout: MIGRATION_MS })
+  try {
+    const { rows } = await client.query(
+      `SELECT current_setting('server_version_num')::int / 10000 AS version,
+         current_setting('fsync') = 'on' AS is_durable`,
+    )
+    const { version, is_durable: isDurable } = rows[0]
+    if (version < OLDEST_VERSION) {
+      throw new DatabaseError(`version ${version} is too old; ${OLDEST_VERSION} is the oldest`)
+    }
+    if (!isDurable) {
+      getLogger(['hearth']).warn('Postgres has fsync=off: a crash of its machine loses messages')
+    }
+    const epoch = await migrate(client)
+    const behind = await client.query<{ room: string }>(
+      `SELECT room FROM rooms LEFT JOIN indexed USING (room)
+       WHERE head > coalesce(indexed.seq, 0) ORDER BY room`,
+    )
+    return { epoch, behind: behind.rows.map(({ room }) => room) }
+  } finally {
+    await client.end()
+  }
+}
+
+/** Brings the tables to the newest version, all of them or nothing. @returns the epoch */
+async function migrate(client: pg.Client): Promise<string> {
+  await client.query('BEGIN')
+  await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
+  const { rows } = await client.query("SELECT to_regclass('meta') IS NULL AS empty")
+  if (rows[0].empty) {
+    await client.query(`CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL);
+      INSERT INTO meta VALUES (replace(gen_random_uuid()::text, '-', ''), 0)`)
+  }
+  const { epoch, version } = (await client.query('SELECT epoch, version FROM meta')).rows[0]
+  if (version > MIGRATIONS.length) throw new DatabaseError('its tables were made by a newer Hearth')
+  const steps = MIGRATIONS.slice(version)
+  for (const file of steps.length > 0 ? [...steps, FUNCTIONS] : []) {
+    await client.query(readFileSync(new URL(`../store/schema/${file}`, import.meta.url), 'utf8'))
+  }
+  await client.query('UPDATE meta SET version = $1', [MIGRATIONS.length])
+  await client.query('COMMIT')
+  return epoch
+}
+
+async function connect(config: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(config)
+  // Whatever breaks is told to who waits for an answer; an event nobody hears ends the process.
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+function usePostgres(config: pg.PoolConfig, found: Found, options: PostgresOptions): Postgres {
+  const lane = createLane({ ...config, max: CONNECTIONS }, options)
+  const ownLane = createLane({ ...config, max: 1 }, options)
+  const finishers: (() => Promise<void>)[] = []
+  const end = async () => {
+    await Promise.all(finishers.map((finish) => finish()))
+    await Promise.all([lane.close(), ownLane.close()])
+  }
+  let closing: Promise<void> | undefined
+  return {
+    ...found,
+    onFault: options.onFault,
+    query: (text, values) => lane.run((query) => query(text, values)),
+    queryFirst: (text, values) => ownLane.run((query) => query(text, values)),
+    transaction: (work) =>
+      lane.run(async (query) => {
+        await query('BEGIN')
+        const result = await work(query)
+        await query('COMMIT')
+        return result
+      }),
+    connect: () =>
+      connect(config).catch((error: unknown) => {
+        throw unavailable(error)
+      }),
+    onClose: (finish) => void finishers.push(finish),
+    close: () => (closing ??= end()),
+  }
+}
+
+/** A pool whose work has one deadline each, from the wish to the answer. */
+function createLane(
+  config: pg.PoolConfig,
+  { limits: { databaseMs, statementMs }, onFault }: PostgresOptions,
+) {
+  const newPool = () => {
+    const pool = new pg.Pool({ ...config, onConnect: (client) => setUp(client, statementMs) })
+    pool.on('error', ({ message }) => onFault(new LogUnavailable(`an idle connection: ${message}`)))
+    return pool
+  }
+  let pool = newPool()
+  let answeredAt = performance.now()
+
+  /** Nothing was answered for so long: the idle connections are dead, too, and were not told. */
+  const suspectAll = () => {
+    if (performance.now() - answeredAt < databaseMs) return
+    const dead = pool
+    pool = newPool()
+    answeredAt = performance.now()
+    dead.end().catch(() => {})
+  }
+
+  /** A connection whose work failed is not used again. */
+  const run = async <T>(work: (query: Query) => Promise<T>): Promise<T> => {
+    const connecting = pool.connect()
+    let client: pg.PoolClient | undefined
+    let timer: NodeJS.Timeout | undefined
+    const deadline = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new LogUnavailable(`Postgres did not answer within ${databaseMs} ms`))
+        suspectAll()
+      }, databaseMs)
+    })
+    try {
+      const acquired = (client = await Promise.race([connecting, deadline]))
+      const query: Query = async (text, values) =>
+        (await acquired.query(text, values && [...values])).rows
+      const result = await Promise.race([work(query), deadline])
+      answeredAt = performance.now()
+      client.release()
+      return result
+    } catch (error) {
+      if (client) client.release(true)
+      else connecting.then((late) => late.release()).catch(() => {})
+      throw refusal(error) ?? unavailable(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+  return { run, close: () => pool.end() }
+}
+
+/**
+ * Of each connection: a commit is on disk when it returns; and as all that we ask is found by an
+ * index, in its order, no plan may hang on statistics that a new table does not have yet (a whole
+ * room would be sorted for its next 100 entries). By statement, as a pooler refuses such settings at
+ * start.
+ */
+export const SETTINGS =
+  'SET synchronous_commit = on; SET enable_seqscan = off; SET enable_bitmapscan = off'
+
+/** Besides, a node that froze must not hold locks. */
+async function setUp(client: pg.ClientBase, statementMs: number) {
+  client.on('error', () => {})
+  await client.query(
+    `SET statement_timeout = ${statementMs};
+     SET idle_in_transaction_session_timeout = ${statementMs}; ${SETTINGS}`,
+  )
+}
+
+/** The data is to blame. Its own words would carry some of it, perhaps a message, into our logs. */
+function refusal(error: unknown) {
+  if (!(error instanceof pg.DatabaseError) || !DEFINITE.test(error.code ?? '')) return null
+  return new Error(`Postgres refuses the data: ${error.code} ${error.constraint ?? ''}`.trim())
+}
+
+/** Whether a start that failed like this may work later. */
+function isPassing(error: unknown) {
+  if (error instanceof DatabaseError) return false
+  return error instanceof pg.DatabaseError
+    ? PASSING.test(error.code ?? '')
+    : !REFUSED.test(why(error))
+}
+
+function unavailable(error: unknown) {
+  if (error instanceof LogUnavailable) return error
+  return new LogUnavailable(`Postgres: ${why(error)}`, { cause: error })
+}
+
+/** Some errors of the network have a code and no message. */
+function why(error: unknown) {
+  const { message, code } = error as { message?: string; code?: string }
+  return message || code || String(error)
+}

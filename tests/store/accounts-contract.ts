@@ -1,0 +1,233 @@
+/** What all accounts promise, whichever database keeps them. */
+
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import type { Accounts } from '../../src/store/accounts.ts'
+import type { TestClock } from '../helpers.ts'
+
+const DAY = 86_400_000
+
+export interface OpenedAccounts {
+  accounts: Accounts
+  clock: TestClock
+}
+
+/** @param inside  a test that all of these are parts of; without it they stand for themselves */
+export async function accountsContract(
+  name: string,
+  open: (t: TestContext) => Promise<OpenedAccounts>,
+  inside?: TestContext,
+) {
+  const checks: [string, (t: TestContext) => Promise<void>][] = []
+  const check = (title: string, body: (opened: OpenedAccounts) => Promise<void>) =>
+    void checks.push([`${name}: ${title}`, async (t) => body(await open(t))])
+
+  check('a guest owns the name, and is found by the session', async ({ accounts }) => {
+    const session = await accounts.addGuest('Ann', 'ann', 'h1')
+    assert.ok(session)
+    assert.deepEqual([session.user.name, session.role, session.expiresAt], ['Ann', 'member', null])
+    assert.deepEqual(await accounts.session('h1'), session)
+    assert.equal(await accounts.session('h2'), null)
+    assert.equal(await accounts.addGuest('ANN', 'ann', 'h2'), null)
+    assert.equal(await accounts.session('h2'), null)
+    const other = await accounts.addGuest('Bob', 'bob', 'h3')
+    assert.notEqual(other?.user.id, session.user.id)
+  })
+
+  check('another device is the same user, as long as the first holds', async ({ accounts }) => {
+    const first = await accounts.addGuest('Ann', 'ann', 'h1')
+    const second = await accounts.addDevice('h1', 'h2')
+    assert.deepEqual(second?.user, first?.user)
+    await accounts.endSessions(first!, false)
+    assert.equal(await accounts.addDevice('h1', 'h3'), null)
+    assert.ok(await accounts.session('h2'))
+  })
+
+  check(
+    'the name is free when the last session ends, and its next owner is another user',
+    async ({ accounts }) => {
+      const first = await accounts.addGuest('Ann', 'ann', 'h1')
+      const second = await accounts.addDevice('h1', 'h2')
+      assert.deepEqual(await accounts.endSessions(first!, false), ['h1'])
+      assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
+      assert.deepEqual(await accounts.endSessions(second!, false), ['h2'])
+      const next = await accounts.addGuest('Ann', 'ann', 'h4')
+      assert.ok(next)
+      assert.notEqual(next.user.id, first?.user.id)
+    },
+  )
+
+  check(
+    'signing out everywhere ends all sessions of the user and of nobody else',
+    async ({ accounts }) => {
+      const ann = await accounts.addGuest('Ann', 'ann', 'h1')
+      await accounts.addDevice('h1', 'h2')
+      await accounts.addGuest('Bob', 'bob', 'h3')
+      assert.deepEqual((await accounts.endSessions(ann!, true)).sort(), ['h1', 'h2'])
+      assert.equal(await accounts.session('h2'), null)
+      assert.ok(await accounts.session('h3'))
+    },
+  )
+
+  check(
+    '30 days unused are the end of a session and of the name; using it keeps both',
+    async ({ accounts, clock }) => {
+      await accounts.addGuest('Ann', 'ann', 'h1')
+      await accounts.addGuest('Bob', 'bob', 'h2')
+      for (let day = 0; day < 29; day += 1) {
+        await clock.advance(DAY)
+        assert.ok(await accounts.session('h1'))
+      }
+      await clock.advance(DAY)
+      assert.equal(await accounts.session('h2'), null)
+      const session = await accounts.session('h1')
+      assert.equal(session!.idleUntil.getTime(), clock.date().getTime() - DAY + 30 * DAY)
+      assert.equal(await accounts.addGuest('Ann', 'ann', 'h3'), null)
+      assert.ok(await accounts.addGuest('Bob', 'bob', 'h4'))
+    },
+  )
+
+  check(
+    'an admin comes back to the name, for half a day, and takes no name of a guest',
+    async ({ accounts, clock }) => {
+      const first = await accounts.addAdmin('Root', 'root', 'h1')
+      assert.equal(first?.role, 'admin')
+      assert.equal(first.expiresAt!.getTime() - clock.date().getTime(), DAY / 2)
+      const second = await accounts.addAdmin('Root', 'root', 'h2')
+      assert.equal(second?.user.id, first.user.id)
+      assert.equal(await accounts.addGuest('Root', 'root', 'h3'), null)
+      await accounts.addGuest('Ann', 'ann', 'h4')
+      assert.equal(await accounts.addAdmin('Ann', 'ann', 'h5'), null)
+      await clock.advance(DAY / 2)
+      assert.equal(await accounts.session('h1'), null)
+      assert.equal(await accounts.addGuest('Root', 'root', 'h6'), null, 'an admin keeps the name')
+    },
+  )
+
+  check('another device lasts as long as the first, and not a moment longer', async (opened) => {
+    const { accounts, clock } = opened
+    const first = await accounts.addAdmin('Root', 'root', 'h1')
+    await clock.advance(DAY / 4)
+    const second = await accounts.addDevice('h1', 'h2')
+    assert.deepEqual([second?.role, second?.expiresAt], ['admin', first?.expiresAt])
+    await clock.advance(DAY / 4)
+    assert.equal(await accounts.session('h2'), null)
+  })
+
+  check('whom an issuer vouches for is the same user each time, until then', async (opened) => {
+    const { accounts, clock } = opened
+    const until = new Date(clock.date().getTime() + DAY)
+    const first = await accounts.addForeign('["iss","1"]', 'Ann', 'h1', until)
+    assert.ok(first)
+    assert.deepEqual([first.user.name, first.role, first.expiresAt], ['Ann', 'member', until])
+    const again = await accounts.addForeign('["iss","1"]', 'Ann', 'h2', until)
+    assert.deepEqual(again?.user, first.user)
+    assert.equal(await accounts.addGuest('Ann', 'ann', 'h3'), null)
+    await accounts.endSessions(first, true)
+    assert.equal(await accounts.addGuest('Ann', 'ann', 'h3'), null, 'the name is kept')
+    assert.equal(await accounts.addAdmin('Ann', 'ann', 'h3'), null)
+    await accounts.addForeign('["iss","1"]', 'Ann', 'h4', until)
+    await clock.advance(DAY)
+    assert.equal(await accounts.session('h4'), null)
+  })
+
+  check('a foreign name that somebody has gets a number, and keeps it', async (opened) => {
+    const { accounts, clock } = opened
+    const until = new Date(clock.date().getTime() + DAY)
+    const add = async (subject: string, name: string, hash: string) =>
+      (await accounts.addForeign(subject, name, hash, until))?.user
+    await accounts.addGuest('Ann', 'ann', 'h0')
+    const second = await add('s2', 'Ann', 'h2')
+    const third = await add('s3', 'ANN', 'h3')
+    assert.deepEqual([second?.name, third?.name], ['Ann 2', 'ANN 3'])
+    assert.deepEqual(await add('s2', 'Ann', 'h4'), second)
+    const renamed = await add('s2', 'Anna', 'h5')
+    assert.deepEqual(renamed, { id: second?.id, name: 'Anna' })
+    assert.equal((await accounts.session('h2'))?.user.name, 'Anna')
+    assert.equal((await accounts.addGuest('Ann 2', 'ann 2', 'h6'))?.user.name, 'Ann 2')
+    assert.equal((await add('s4', 'x'.repeat(32), 'h7'))?.name, 'x'.repeat(32))
+    assert.equal((await add('s5', 'x'.repeat(32), 'h8'))?.name, `${'x'.repeat(30)} 2`)
+  })
+
+  check('of many who come at once for one subject all are one user', async (opened) => {
+    const { accounts, clock } = opened
+    const until = new Date(clock.date().getTime() + DAY)
+    const all = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => accounts.addForeign('s', 'Ann', `h${n}`, until)),
+    )
+    assert.equal(new Set(all.map((session) => session?.user.id)).size, 1)
+    const others = await Promise.all(
+      Array.from({ length: 8 }, (_, n) => accounts.addForeign(`s${n}`, 'Ann', `g${n}`, until)),
+    )
+    assert.equal(new Set(others.map((session) => session?.user.name)).size, 8)
+  })
+
+  check('who is banned is out for good, and nobody gets the name', async ({ accounts, clock }) => {
+    const until = new Date(clock.date().getTime() + DAY)
+    const guest = await accounts.addGuest('Troll', 'troll', 'h1')
+    await accounts.addDevice('h1', 'h2')
+    const foreign = await accounts.addForeign('s', 'Imp', 'h3', until)
+    const admin = await accounts.addAdmin('Root', 'root', 'h4')
+    assert.deepEqual((await accounts.ban(guest!.user.id))?.sort(), ['h1', 'h2'])
+    assert.deepEqual(await accounts.ban(foreign!.user.id), ['h3'])
+    assert.deepEqual(await accounts.ban(admin!.user.id), ['h4'])
+    for (const hash of ['h1', 'h2', 'h3', 'h4']) assert.equal(await accounts.session(hash), null)
+    assert.equal(await accounts.addDevice('h1', 'h5'), null)
+    assert.equal(await accounts.addForeign('s', 'Imp', 'h5', until), null)
+    assert.equal(await accounts.addAdmin('Root', 'root', 'h5'), null)
+    await clock.advance(31 * DAY)
+    for (const name of ['Troll', 'Imp', 'Root']) {
+      assert.equal(await accounts.addGuest(name, name.toLowerCase(), 'h5'), null)
+    }
+    assert.deepEqual(await accounts.ban(guest!.user.id), [])
+    assert.equal(await accounts.ban(crypto.randomUUID()), null)
+  })
+
+  check('a ban leaves no device that was just being added', async ({ accounts }) => {
+    for (let n = 0; n < 20; n += 1) {
+      const first = await accounts.addGuest(`Imp ${n}`, `imp ${n}`, `a${n}`)
+      const [ended] = await Promise.all([
+        accounts.ban(first!.user.id),
+        accounts.addDevice(`a${n}`, `b${n}`),
+      ])
+      assert.ok(ended?.includes(`a${n}`))
+      assert.equal(await accounts.session(`b${n}`), null)
+    }
+  })
+
+  check('sign-out everywhere leaves no device that was just being added', async ({ accounts }) => {
+    for (let n = 0; n < 20; n += 1) {
+      const first = await accounts.addGuest(`Ann ${n}`, `ann ${n}`, `a${n}`)
+      const [ended] = await Promise.all([
+        accounts.endSessions(first!, true),
+        accounts.addDevice(`a${n}`, `b${n}`),
+      ])
+      assert.ok(ended.includes(`a${n}`))
+      assert.equal(await accounts.session(`a${n}`), null)
+      assert.equal(await accounts.session(`b${n}`), null)
+    }
+  })
+
+  check('of many who want one name at once one gets it', async ({ accounts, clock }) => {
+    const claims = async (round: string) => {
+      const all = await Promise.all(
+        Array.from({ length: 20 }, (_, n) => accounts.addGuest('Ann', 'ann', `${round} ${n}`)),
+      )
+      const won = all.flatMap((session) => session ?? [])
+      assert.equal(won.length, 1)
+      assert.equal((await accounts.session(won[0]!.hash))?.user.id, won[0]!.user.id)
+      return won[0]!
+    }
+    const first = await claims('first')
+    await clock.advance(31 * DAY)
+    const second = await claims('second')
+    assert.notEqual(second.user.id, first.user.id)
+    await accounts.endSessions(second, true)
+    await claims('third')
+  })
+
+  for (const [title, body] of checks) {
+    if (inside) await inside.test(title, body)
+    else void test(title, body)
+  }
+}

@@ -1,0 +1,229 @@
+/** Private rooms in both databases: who owns one, who comes in, who must go. */
+
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import type { Accounts } from '../../src/store/accounts.ts'
+import type { Memberships } from '../../src/store/memberships.ts'
+import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
+import { createPostgresMemberships } from '../../src/store/postgres-memberships.ts'
+import { createSqliteAccounts } from '../../src/store/sqlite-accounts.ts'
+import { createSqliteMemberships } from '../../src/store/sqlite-memberships.ts'
+import { systemClock } from '../../src/clock.ts'
+import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import type { Log } from '../../src/store/log.ts'
+import { createPostgresLog } from '../../src/store/postgres-log.ts'
+import { openDatabase as openSqlite } from '../../src/store/sqlite.ts'
+import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import { openDatabase, startPostgres } from '../postgres.ts'
+
+const HOUR = 3_600_000
+
+interface Opened {
+  /** The same data, seen from two nodes where there can be two. */
+  here: Memberships
+  there: Memberships
+  log: Log
+  accounts: Accounts
+  /** Ends every invitation there is, as time would. */
+  expire(): Promise<void>
+}
+
+const CHECKS: { title: string; check(opened: Opened & { people: string[] }): Promise<void> }[] = [
+  {
+    title: 'who makes a private room owns it and is in it; nobody else is',
+    check: async ({ here, there, log, people: [ann, bob] }) => {
+      assert.equal(await here.create('den', ann!), true)
+      assert.equal(await there.create('den', bob!), false)
+      assert.equal(await here.create('den', ann!), false)
+      const mine = { room: 'den', head: 0, read: 0, unread: 0, mentions: 0, private: true }
+      assert.deepEqual(await log.rooms(ann!), [{ ...mine, owner: true }])
+      assert.deepEqual(await log.rooms(bob!), [])
+      const inside = await log.enter('den', ann!, ann!)
+      assert.deepEqual([inside.allowed, inside.private, inside.owner], [true, true, true])
+      const outside = await log.enter('den', bob!, bob!)
+      assert.deepEqual([outside.allowed, outside.owner], [false, false])
+      assert.deepEqual(await log.rooms(bob!), [])
+    },
+  },
+  {
+    title: 'a room that somebody is in cannot be made private',
+    check: async ({ here, log, people: [ann, bob] }) => {
+      await log.enter('lobby', bob!, bob!)
+      assert.equal(await here.create('lobby', ann!), false)
+      const { owner, private: isPrivate } = await log.enter('lobby', ann!, ann!)
+      assert.deepEqual([owner, isPrivate], [false, false])
+      assert.equal(await here.invite('lobby', ann!, HOUR), null)
+      assert.equal((await log.rooms(ann!))[0]?.owner, undefined)
+    },
+  },
+  {
+    title: 'who only visits is no member; a room that was claimed stays public',
+    check: async ({ here, there, log, people: [ann, bob] }) => {
+      const nothing = { head: 0, floor: 0, lastId: null, private: false, owner: false }
+      const visit = (room: string, user: string, claims = false) =>
+        log.visit(room, user, user, 0, claims)
+      assert.deepEqual(await visit('den', ann!), { signedIn: true, allowed: true, ...nothing })
+      assert.equal((await log.visit('hall', ann!, bob!, 0, true)).signedIn, false)
+      // A look leaves nothing behind, nor does a stranger: both names are still anybody's.
+      assert.equal(await here.create('den', bob!), true)
+      assert.equal(await here.create('hall', bob!), true)
+      assert.equal((await visit('den', ann!, true)).allowed, false)
+      assert.equal((await visit('yard', ann!, true)).allowed, true)
+      assert.equal(await there.create('yard', bob!), false)
+      assert.deepEqual(await log.rooms(ann!), [])
+    },
+  },
+  {
+    title: 'an invitation lets in whoever shows it, into its room and no other',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      await here.create('cave', ann!)
+      assert.equal(await here.invite('den', bob!, HOUR), null)
+      assert.equal(await here.invite('nowhere', ann!, HOUR), null)
+      const { invite, expiresAt } = (await here.invite('den', ann!, HOUR))!
+      assert.match(invite, /^[\w-]{43}$/)
+      assert.ok(Math.abs(expiresAt.getTime() - Date.now() - HOUR) < 60_000)
+      assert.equal(await there.admit('cave', bob!, invite), false)
+      assert.equal(await there.admit('den', bob!, 'x'.repeat(43)), false)
+      for (let n = 0; n < 2; n += 1) assert.equal(await there.admit('den', bob!, invite), true)
+      assert.equal(await there.admit('den', eve!, invite), true)
+      assert.equal((await log.enter('den', bob!, bob!)).allowed, true)
+      assert.equal((await log.enter('cave', bob!, bob!)).allowed, false)
+      assert.equal((await log.rooms(bob!))[0]?.owner, undefined)
+    },
+  },
+  {
+    title: 'an invitation that is over or revoked lets nobody in',
+    check: async ({ here, there, expire, people: [ann, bob] }) => {
+      await here.create('den', ann!)
+      const old = (await here.invite('den', ann!, HOUR))!
+      await expire()
+      assert.equal(await there.admit('den', bob!, old.invite), false)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      assert.equal(await there.revokeInvites('den', bob!), false)
+      assert.equal(await there.revokeInvites('den', ann!), true)
+      assert.equal(await here.admit('den', bob!, invite), false)
+    },
+  },
+  {
+    title: 'the owner removes others, who cannot come back with the invitation they had',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      await there.admit('den', bob!, invite)
+      assert.equal(await here.remove('den', bob!, ann!), 'forbidden')
+      assert.equal(await here.remove('den', bob!, bob!), 'forbidden')
+      assert.equal(await here.remove('den', ann!, ann!), 'forbidden')
+      assert.equal(await here.remove('nowhere', ann!, bob!), 'forbidden')
+      assert.equal(await here.remove('den', ann!, eve!), 'not_found')
+      assert.equal(await there.admit('den', eve!, invite), true, 'nobody was removed yet')
+      assert.equal(await here.remove('den', ann!, bob!), 'removed')
+      assert.equal((await log.enter('den', bob!, bob!)).allowed, false)
+      assert.equal(await there.admit('den', bob!, invite), false)
+      assert.equal(await here.remove('den', ann!, bob!), 'not_found')
+      const again = (await here.invite('den', ann!, HOUR))!
+      assert.equal(await there.admit('den', bob!, again.invite), true)
+    },
+  },
+  {
+    title: 'who leaves needs an invitation again; the owner does not',
+    check: async ({ here, log, people: [ann, bob] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      await here.admit('den', bob!, invite)
+      for (const user of [ann!, bob!]) await log.leave('den', user)
+      assert.equal((await log.enter('den', bob!, bob!)).allowed, false)
+      assert.deepEqual(await log.rooms(ann!), [])
+      assert.equal((await log.enter('den', ann!, ann!)).allowed, true)
+      assert.equal((await log.rooms(ann!))[0]?.room, 'den')
+    },
+  },
+  {
+    title: 'who may read a room: everybody a public one, only who is in it a private one',
+    check: async ({ here, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      await here.admit('den', bob!, invite)
+      const mayRead = async (room: string, user: string) =>
+        (await log.visit(room, user, user)).allowed
+      const may = (room: string) => Promise.all([ann, bob, eve].map((p) => mayRead(room, p!)))
+      assert.deepEqual(await may('den'), [true, true, false])
+      for (const user of [ann!, bob!]) await log.leave('den', user)
+      assert.deepEqual(await may('den'), [true, false, false])
+      await log.enter('lobby', bob!, bob!)
+      assert.deepEqual(await may('lobby'), [true, true, true])
+      assert.deepEqual(await may('nowhere'), [true, true, true])
+      assert.deepEqual(await log.rooms(eve!), [])
+    },
+  },
+  {
+    title: 'of many who make one room at once one owns it; a join is before or after',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      for (let n = 0; n < 10; n += 1) {
+        const room = `den-${n}`
+        const [a, b, entrance] = await Promise.all([
+          here.create(room, ann!),
+          there.create(room, bob!),
+          log.enter(room, eve!, eve!),
+        ])
+        assert.equal(Number(a) + Number(b) + Number(entrance.allowed), 1)
+      }
+    },
+  },
+]
+
+for (const { title, check } of CHECKS) {
+  test(`SQLite: ${title}`, async (t) => {
+    const database = openSqlite(':memory:')
+    t.after(() => database.close())
+    const accounts = createSqliteAccounts(database, DEFAULT_LIMITS, systemClock)
+    const [here, there] = [0, 1].map(() => createSqliteMemberships(database, systemClock))
+    const expire = async () => database.db.exec('UPDATE invites SET expires_at = 0')
+    const log = createSqliteLog(database, systemClock)
+    await withPeople(check, { here: here!, there: there!, log, accounts, expire })
+  })
+}
+
+void test('Postgres', async (t) => {
+  const server = await startPostgres(t)
+  for (const { title, check } of CHECKS) {
+    await t.test(title, async (each: TestContext) => {
+      const url = await server.lendDatabase(each)
+      const [db, other] = [await openDatabase(each, url), await openDatabase(each, url)]
+      await withPeople(check, {
+        here: createPostgresMemberships(db),
+        there: createPostgresMemberships(other),
+        log: createPostgresLog(db, systemClock),
+        accounts: createPostgresAccounts(db, DEFAULT_LIMITS, systemClock),
+        expire: async () => void (await db.query('UPDATE invites SET expires_at = now()')),
+      })
+    })
+  }
+
+  await t.test('a removal is told to the other nodes', async (each) => {
+    const db = await openDatabase(each, await server.lendDatabase(each))
+    const [here, ann, bob] = [createPostgresMemberships(db), nthId(1), nthId(2)]
+    await here.create('den', ann)
+    const { invite } = (await here.invite('den', ann, HOUR))!
+    await here.admit('den', bob, invite)
+    await here.remove('den', ann, bob)
+    const told = await db.query('SELECT room, user_id FROM revocations')
+    assert.deepEqual(told, [{ room: 'den', user_id: bob }])
+  })
+})
+
+/** Three users, whose sessions' hashes are their own ids. */
+async function withPeople(check: (typeof CHECKS)[number]['check'], opened: Opened) {
+  const people: string[] = []
+  for (const name of ['ann', 'bob', 'eve']) {
+    const first = await opened.accounts.addGuest(name, name, name)
+    const { id } = first!.user
+    await opened.accounts.addDevice(name, id)
+    people.push(id)
+  }
+  await check({ ...opened, people })
+}
+
+function nthId(n: number) {
+  return `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+}

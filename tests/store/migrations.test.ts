@@ -1,0 +1,161 @@
+/** A database of every earlier version, with what that version kept, is read, searched and goes on. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test, type TestContext } from 'node:test'
+import { runtime } from '#runtime'
+import { violations } from '../../tools/check.ts'
+import { createSqliteStore } from '../../tools/sqlite-store.ts'
+import type { Query } from '../../tools/store.ts'
+import { createSqliteDirectory } from '../../src/store/sqlite-nodes.ts'
+import { digestOf } from '../../src/store/digest.ts'
+import type { Draft, Log } from '../../src/store/log.ts'
+import { MIGRATIONS as POSTGRES } from '../../src/cluster/postgres.ts'
+import { createPostgresLog } from '../../src/store/postgres-log.ts'
+import { MIGRATIONS as SQLITE, openDatabase } from '../../src/store/sqlite.ts'
+import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import { tempFolder, TestClock } from '../helpers.ts'
+import { openDatabase as openPostgres, startPostgres } from '../postgres.ts'
+import { ROOT } from '../process.ts'
+import { ann, bob, edit, erase, react, say, tell } from './drafts.ts'
+
+const AT = '2026-01-01T00:00:00.000Z'
+
+/** In this order since the first version; the fifth was erased by the sixth. */
+const SAID: readonly Draft[] = [
+  say(ann, 'never again'),
+  say(bob, 'old words', { mentions: [ann.id] }),
+  edit(bob, 2, 'older words'),
+  edit(bob, 2, 'newest words'),
+  say(bob, 'gone'),
+  erase(bob, 5),
+  react(ann, 2),
+  say(bob, 'newest elsewhere', { room: 'garden' }),
+]
+
+/** One statement for both databases; a comparison is a number in one and a boolean in the other. */
+function toInsert(draft: Draft, seq: number) {
+  const { room, id, author, kind, ...rest } = draft
+  const content: Record<string, unknown> = rest
+  const isErased = content.body === 'gone'
+  const { body, target, mentions, emoji } = content
+  const text = (value: unknown) => (value === undefined ? 'NULL' : `'${String(value)}'`)
+  const values = [
+    ...[text(room), seq, text(id), text(kind), text(author.id), text(author.name), text(AT)],
+    ...[isErased ? 'NULL' : text(body), target ?? 'NULL'],
+    ...[mentions ? text(JSON.stringify(mentions)) : 'NULL', text(emoji)],
+    ...[emoji ? '1 = 1' : 'NULL', `1 = ${Number(isErased)}`, seq === 2 ? 4 : 'NULL'],
+    text(digestOf(draft)),
+  ]
+  return `INSERT INTO messages (room, seq, id, kind, author_id, author_name, at, body, target,
+    mentions, emoji, is_on, deleted, newest_edit, digest) VALUES (${values.join(', ')});`
+}
+
+/** What a version had in its tables. */
+function fill(version: number, seenAt: string) {
+  const owned = `INSERT INTO rooms (room, private, owner) VALUES ('den', 1 = 1, '${ann.id}');
+    UPDATE users SET subject = 'issuer sub' WHERE name = 'Bob';`
+  return `UPDATE meta SET epoch = 'old';
+    INSERT INTO users (id, name, name_key, kind) VALUES ('${ann.id}', 'Ann', 'ann', 'guest'),
+      ('${bob.id}', 'Bob', 'bob', 'guest');
+    INSERT INTO sessions VALUES ('ha', '${ann.id}', 'member', ${seenAt}, NULL);
+    INSERT INTO rooms (room, head) VALUES ('lobby', 7), ('garden', 1);
+    INSERT INTO members (room, user_id, read) VALUES ('lobby', '${ann.id}', 1);
+    ${SAID.map((draft, index) => toInsert(draft, draft.room === 'lobby' ? index + 1 : 1)).join('\n')}
+    INSERT INTO reactions VALUES ('lobby', 2, '👍', '${ann.id}', 7);
+    ${version >= 2 ? owned : ''}`
+}
+
+async function assertKept(log: Log, query: Query, version: number) {
+  const faults: string[] = []
+  for await (const fault of violations(query)) faults.push(fault)
+  assert.deepEqual(faults, [])
+  assert.equal(log.epoch, 'old')
+  const { signedIn, head, floor, lastId } = await log.enter('lobby', ann.id, 'ha', 1)
+  assert.deepEqual([signedIn, head, floor, lastId], [true, 7, 0, SAID[0]!.id])
+  const page = await log.page('lobby', 9)
+  assert.deepEqual(
+    page.messages.map(({ body, deleted, reactions }) => [body ?? deleted, reactions.length]),
+    [
+      ['never again', 0],
+      ['newest words', 1],
+      [true, 0],
+    ],
+  )
+  const kinds = (await log.after('lobby', 0, 99)).map(({ kind }) => kind)
+  assert.deepEqual(
+    kinds,
+    SAID.slice(0, 7).map(({ kind }) => kind),
+  )
+  const [lobby] = (await log.rooms(ann.id)).filter(({ room }) => room === 'lobby')
+  assert.deepEqual([lobby?.read, lobby?.unread, lobby?.mentions], [1, 1, 1])
+  const den = await log.enter('den', ann.id, 'ha')
+  assert.equal(den.owner, version >= 2)
+  await assertSearched(log, 'newest', ['newest words'])
+  const outcomes = await log.append([...SAID.slice(0, 3), say(ann, 'newest of all'), erase(ann, 1)])
+  assert.deepEqual(tell(outcomes), ['repeat 1', 'repeat 2', 'repeat 3', 8, 9])
+  assert.deepEqual(tell(await log.append([SAID[4]!])), ['repeat 5'])
+  await assertSearched(log, 'newest', ['newest words', 'newest of all'])
+  await assertSearched(log, 'never', [])
+}
+
+async function assertSearched(log: Log, words: string, expected: string[]) {
+  const { messages } = await log.search('lobby', words, 9)
+  assert.deepEqual(
+    messages.map(({ body }) => body),
+    expected,
+  )
+}
+
+for (const version of SQLITE.keys()) {
+  test(`a file of version ${version + 1} keeps everything, and goes on`, async (t) => {
+    const file = `${tempFolder(t)}/hearth.db`
+    const old = runtime.openSqlite(file)
+    for (const step of SQLITE.slice(0, version + 1)) old.exec(step)
+    old.exec(`PRAGMA user_version = ${version + 1}; ${fill(version + 1, '0')}`)
+    // Since it has an index, until that follows by itself, words were written with the messages.
+    if (version + 1 === 3) {
+      old.exec(`INSERT INTO room_numbers VALUES (1, 'lobby'); INSERT INTO words (rowid, text)
+        VALUES (1 << 40 | 1, '1/never 1/again'), (1 << 40 | 2, '1/newest 1/words')`)
+    }
+    const told = version + 1 >= 5 ? ['hb'] : []
+    for (const hash of told) old.exec(`INSERT INTO revocations (session) VALUES ('${hash}')`)
+    old.close()
+    const database = openDatabase(file)
+    t.after(() => database.close())
+    const { sessions } = await createSqliteDirectory(database).news()
+    assert.deepEqual(
+      sessions.map(({ hash }) => hash),
+      told,
+    )
+    const log = createSqliteLog(database, new TestClock())
+    t.after(() => log.close())
+    await assertKept(log, createSqliteStore(database).query, version + 1)
+  })
+}
+
+void test('Postgres', async (t) => {
+  const server = await startPostgres(t)
+  const read = (file: string) => readFileSync(`${ROOT}/src/store/schema/${file}`, 'utf8')
+  const openOld = async (each: TestContext, version: number) => {
+    const url = await server.newDatabase()
+    const run = (text: string) => server.query(url, text)
+    await run(`CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL);
+      INSERT INTO meta VALUES ('', ${version})`)
+    for (const file of POSTGRES.slice(0, version)) await run(read(file))
+    if (version === POSTGRES.length) await run(read('postgres-functions.sql'))
+    await run(fill(version, 'now()'))
+    if (version === 3) {
+      await run(`INSERT INTO words VALUES ('lobby', 1, 'never again'), ('lobby', 2, 'newest words'),
+        ('garden', 1, 'newest elsewhere')`)
+    }
+    return openPostgres(each, url)
+  }
+  for (const index of POSTGRES.keys()) {
+    const version = index + 1
+    await t.test(`tables of version ${version} keep everything, and go on`, async (each) => {
+      const db = await openOld(each, version)
+      await assertKept(createPostgresLog(db, new TestClock()), db.query, version)
+    })
+  }
+})

@@ -1,0 +1,206 @@
+/** What nodes know of each other through Postgres, and what one hears of alone. */
+
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
+import { localDirectory } from '../../src/chat/local.ts'
+import { createPostgresDirectory } from '../../src/store/postgres-nodes.ts'
+import { createSqliteDirectory } from '../../src/store/sqlite-nodes.ts'
+import { systemClock } from '../../src/clock.ts'
+import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { createPostgresLog } from '../../src/store/postgres-log.ts'
+import { openDatabase as openFile } from '../../src/store/sqlite.ts'
+import { ann, bob, nthUser } from './drafts.ts'
+import { openDatabase, startPostgres } from '../postgres.ts'
+
+const NOTHING = { sessions: [], memberships: [], isSomebodyMute: false }
+
+const here = (room: string, user = ann) => ({ room, user, isHere: true })
+const gone = (room: string, user = ann) => ({ room, user, isHere: false })
+
+void test('the directory in Postgres', async (t) => {
+  const server = await startPostgres(t)
+  const setUp = async (each: TestContext, count = 2) => {
+    const db = await openDatabase(each, await server.lendDatabase(each))
+    const nodes = Array.from({ length: count }, () => createPostgresDirectory(db, DEFAULT_LIMITS))
+    for (const node of nodes) assert.equal(await node.renew(true), false, 'it was not known')
+    /** Makes everything older. */
+    const age = async (seconds: number) => {
+      for (const [table, column] of [
+        ...[['nodes', 'seen_at'] as const, ['revocations', 'at'] as const],
+      ]) {
+        await db.query(`UPDATE ${table} SET ${column} = ${column} - $1 * interval '1 s'`, [seconds])
+      }
+    }
+    const count_ = async (table: string) =>
+      (await db.query<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))[0]!.n
+    return { db, nodes, age, count: count_, a: nodes[0]!, b: nodes[1]! }
+  }
+  const check = (title: string, body: (each: TestContext) => Promise<void>) => t.test(title, body)
+
+  await check('people are seen on the other nodes, once, and not on their own', async (each) => {
+    const { a, b, nodes } = await setUp(each, 3)
+    await a.savePresence([here('lobby'), here('lobby', bob), here('garden')])
+    await b.savePresence([here('lobby')])
+    assert.deepEqual(
+      await nodes[2]!.presence(['lobby', 'garden', 'nowhere']),
+      new Map([
+        ['garden', [ann]],
+        ['lobby', [ann, bob]],
+      ]),
+    )
+    assert.deepEqual(await a.presence(['lobby']), new Map([['lobby', [ann]]]))
+    assert.deepEqual(await b.presence(['garden']), new Map([['garden', [ann]]]))
+    assert.deepEqual(await a.presence([]), new Map())
+  })
+
+  await check('the last change of a batch counts, and all may come again', async (each) => {
+    const { a, b } = await setUp(each)
+    const changes = [here('lobby'), gone('lobby'), gone('garden'), here('garden'), gone('x')]
+    for (let n = 0; n < 2; n += 1) {
+      await a.savePresence(changes)
+      assert.deepEqual([...(await b.presence(['lobby', 'garden', 'x'])).keys()], ['garden'])
+    }
+    await a.savePresence([])
+    await a.savePresence([gone('garden'), here('lobby')])
+    assert.deepEqual([...(await b.presence(['lobby', 'garden'])).keys()], ['lobby'])
+  })
+
+  await check('thousands of people at once', async (each) => {
+    const { a, b } = await setUp(each)
+    const users = Array.from({ length: 3_000 }, (_, n) => nthUser(n))
+    await a.savePresence(users.map((user) => here('lobby', user)))
+    assert.equal((await b.presence(['lobby'])).get('lobby')?.length, 3_000)
+    await a.savePresence(users.map((user) => gone('lobby', user)))
+    assert.equal((await b.presence(['lobby'])).size, 0)
+  })
+
+  await check('a node that is silent for 45 s has nobody, until it is back', async (each) => {
+    const { a, b, age } = await setUp(each)
+    await a.savePresence([here('lobby')])
+    await age(44)
+    assert.equal((await b.presence(['lobby'])).size, 1)
+    await age(2)
+    assert.equal((await b.presence(['lobby'])).size, 0)
+    assert.equal(await b.renew(true), true)
+    assert.equal(await a.renew(true), true, 'its people are still written down')
+    assert.equal((await b.presence(['lobby'])).size, 1)
+  })
+
+  await check(
+    'what a dead node left is taken away, and it is told when it is back',
+    async (each) => {
+      const { a, b, age, count } = await setUp(each)
+      await a.savePresence([here('lobby')])
+      await age(451)
+      await Promise.all([b.renew(true), b.renew(true)])
+      assert.deepEqual([await count('nodes'), await count('presence')], [1, 0])
+      await a.savePresence([here('lobby')])
+      assert.equal(await count('presence'), 0, 'a forgotten node leaves nothing')
+      assert.equal(await a.renew(true), false)
+      await a.savePresence([here('lobby')])
+      assert.equal((await b.presence(['lobby'])).size, 1)
+      assert.equal(await a.renew(true), true)
+    },
+  )
+
+  await check('the people of a node that ends stay for 15 s', async (each) => {
+    const { a, b, age } = await setUp(each)
+    await a.savePresence([here('lobby')])
+    await a.retire()
+    await age(14)
+    assert.equal((await b.presence(['lobby'])).size, 1)
+    await age(2)
+    assert.equal((await b.presence(['lobby'])).size, 0)
+  })
+
+  await check('a crash of Postgres forgets all nodes: they are told', async (each) => {
+    const { a, b, count } = await setUp(each)
+    await a.savePresence([here('lobby')])
+    server.kill('SIGQUIT')
+    await server.ended()
+    await server.start()
+    assert.equal(await a.renew(true), false)
+    assert.equal(await count('presence'), 0)
+    await a.savePresence([here('lobby')])
+    assert.equal((await b.presence(['lobby'])).size, 1)
+  })
+
+  await check('who is mute is known to the others, while it lives', async (each) => {
+    const { a, b, age } = await setUp(each)
+    await a.renew(false)
+    assert.deepEqual(await b.news(), { ...NOTHING, isSomebodyMute: true })
+    assert.deepEqual(await a.news(), NOTHING)
+    await a.renew(true)
+    assert.deepEqual(await b.news(), NOTHING)
+    await a.renew(false)
+    await age(46)
+    assert.deepEqual(await b.news(), NOTHING)
+  })
+
+  await check('what ended within a minute is told, and nothing that began again', async (each) => {
+    const { a, db, age, count } = await setUp(each)
+    const accounts = createPostgresAccounts(db, DEFAULT_LIMITS, systemClock)
+    const log = createPostgresLog(db, systemClock)
+    const session = (await accounts.addGuest('Ann', 'ann', 'h1'))!
+    await accounts.addDevice('h1', 'h2')
+    const user = session.user.id
+    for (const room of ['lobby', 'garden']) await log.enter(room, user, 'h1')
+    assert.deepEqual(await a.news(), NOTHING)
+    for (const room of ['lobby', 'garden', 'nowhere', 'lobby']) await log.leave(room, user)
+    await log.enter('garden', user, 'h1')
+    await accounts.endSessions(session, false)
+    for (let n = 0; n < 2; n += 1) {
+      assert.deepEqual(await a.news(), {
+        ...NOTHING,
+        sessions: [{ hash: 'h1', banned: false }],
+        memberships: [{ room: 'lobby', user }],
+      })
+    }
+    await accounts.ban(user)
+    const { sessions } = await a.news()
+    assert.deepEqual(sessions.sort(byHash), [
+      { hash: 'h1', banned: false },
+      { hash: 'h2', banned: true },
+    ])
+    await age(61)
+    assert.deepEqual(await a.news(), NOTHING)
+    await a.renew(true)
+    assert.equal(await count('revocations'), 4)
+    await age(600)
+    await a.renew(true)
+    assert.equal(await count('revocations'), 0)
+  })
+})
+
+void test('one node alone has nobody to tell', async () => {
+  assert.equal(await localDirectory.renew(true), true)
+  assert.deepEqual(await localDirectory.presence(['lobby']), new Map())
+  assert.deepEqual(await localDirectory.news(), NOTHING)
+})
+
+test('a node alone on SQLite hears for a minute which sessions a tool ended', async (t) => {
+  const database = openFile(':memory:')
+  t.after(() => database.close())
+  const { db } = database
+  const directory = createSqliteDirectory(database)
+  assert.equal(await directory.renew(true), true)
+  assert.deepEqual(await directory.news(), NOTHING)
+  db.exec("INSERT INTO revocations (session, banned) VALUES ('h1', 0), ('h2', 1)")
+  const sessions = [
+    { hash: 'h1', banned: false },
+    { hash: 'h2', banned: true },
+  ]
+  for (let n = 0; n < 2; n += 1) {
+    assert.deepEqual(await directory.news(), { ...NOTHING, sessions })
+    await directory.renew(true)
+  }
+  db.exec('UPDATE revocations SET at = at - 61')
+  assert.deepEqual(await directory.news(), NOTHING)
+  await directory.renew(true)
+  assert.deepEqual(db.prepare('SELECT session FROM revocations').all(), [])
+})
+
+function byHash(a: { hash: string }, b: { hash: string }) {
+  return a.hash < b.hash ? -1 : 1
+}
