@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BUGS, hunt } from './chaos/bugs.ts'
-import { BOUNDS } from './chaos/liveness.ts'
+import { BOUNDS, CARE } from './chaos/liveness.ts'
 import { runAsTest } from './chaos/short.ts'
 import { findDeno } from './deno.js'
 import { hasNats } from './nats.ts'
 
-const FAULTS = ['kill -9 of one', 'kill -9 of all', 'SIGSTOP', 'database stopped']
+const FAULTS = ['kill -9 of one', 'kill -9 of all', 'SIGSTOP', CARE, 'database stopped']
 /** The rest of the suite takes its share of the machine; the long runs judge time as it is. */
 const SLOW = Object.fromEntries(Object.entries(BOUNDS).map(([name, ms]) => [name, 2 * ms]))
 

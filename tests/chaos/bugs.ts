@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Scope } from '../process.ts'
 import type { Violation } from './checker.ts'
 import { copyCheckout } from './checkout.ts'
+import { CARE } from './liveness.ts'
 import { run, type RunOptions } from './run.ts'
 import { createScope } from './scope.ts'
 
@@ -231,6 +232,35 @@ export const BUGS: readonly Bug[] = [
         file: 'src/chat/stream.ts',
         from: "'' : `id: ${id}\\n`",
         to: "'' : `id: ${id}\\n\\n`",
+      },
+    ],
+  },
+  {
+    name: 'drops one entry more than the floor says',
+    breaks: ['I1', 'I5'],
+    services: 'sqlite',
+    faults: [CARE],
+    seconds: 12,
+    edits: [
+      {
+        file: 'tools/retain.ts',
+        from: "'DELETE FROM messages WHERE room = $1 AND seq <= $2'",
+        to: "'DELETE FROM messages WHERE room = $1 AND seq <= $2 + 1'",
+      },
+    ],
+  },
+  {
+    name: 'goes on below the floor',
+    breaks: ['I10'],
+    services: 'sqlite',
+    faults: [CARE],
+    // Somebody has to be away for longer than what is kept.
+    seconds: 25,
+    edits: [
+      {
+        file: 'src/chat/room.ts',
+        from: 'after > head || after < floor || head - after > RESUME_LIMIT',
+        to: 'after > head || head - after > RESUME_LIMIT',
       },
     ],
   },

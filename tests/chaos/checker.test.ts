@@ -15,8 +15,8 @@ const SEED = 7
 test('nothing at all is clean, and so is whatever a Hearth without faults leaves', () => {
   assert.deepEqual(check([]), [])
   fc.assert(
-    fc.property(fc.nat(), fc.integer({ min: 0, max: 150 }), (seed, steps) => {
-      assert.deepEqual(check(fabricate(seed, steps)), [])
+    fc.property(fc.nat(), fc.integer({ min: 0, max: 150 }), fc.boolean(), (seed, steps, care) => {
+      assert.deepEqual(check(fabricate(seed, steps, care)), [])
     }),
   )
 })
@@ -418,12 +418,18 @@ const firstDoubled = (final: FactOf<'final'>) => ({
 
 test('one fact of a clean record changed is caught', () => {
   fc.assert(
-    fc.property(fc.nat(), fc.nat(), fc.nat(LIES.length - 1), (seed, place, lie) => {
-      const facts = fabricate(seed, 80)
-      const lying = LIES[lie]!(facts, (values) => values[place % values.length])
-      fc.pre(lying !== null && JSON.stringify(lying) !== JSON.stringify(facts))
-      assert.notDeepEqual(check(lying!), [])
-    }),
+    fc.property(
+      fc.nat(),
+      fc.nat(),
+      fc.nat(LIES.length - 1),
+      fc.boolean(),
+      (seed, place, lie, care) => {
+        const facts = fabricate(seed, 80, care)
+        const lying = LIES[lie]!(facts, (values) => values[place % values.length])
+        fc.pre(lying !== null && JSON.stringify(lying) !== JSON.stringify(facts))
+        assert.notDeepEqual(check(lying!), [])
+      },
+    ),
     { numRuns: 500 },
   )
 })

@@ -1,7 +1,15 @@
 /** Judges what clients saw against what the log kept: the promises, each as one check. */
 
 import { openBook, type Book, type Finding } from './book.ts'
-import { answers, BOUNDS, busOutages, databaseOutages, deaths, type Bounds } from './liveness.ts'
+import {
+  answers,
+  BOUNDS,
+  busOutages,
+  databaseOutages,
+  deaths,
+  freezes,
+  type Bounds,
+} from './liveness.ts'
 import { reads, realTime, senderOrder } from './order.ts'
 import type { Fact } from './record.ts'
 import { sessions } from './sessions.ts'
@@ -32,6 +40,7 @@ const CHECKS: readonly [invariant: string, check: Check][] = [
   ['I15', answers],
   ['I15', databaseOutages],
   ['I15', busOutages],
+  ['I15', freezes],
 ]
 
 /** @returns every broken promise with the facts that show it; empty: all were kept */

@@ -10,9 +10,11 @@ import { freePort, ROOT, type Scope } from '../process.ts'
 import { startProxy, type FaultProxy } from '../proxy.ts'
 import { startFront } from './front.ts'
 import { ClusterNode } from './node.ts'
-import { hashOf, type Recorder, type Seen } from './record.ts'
+import { hashOfEntry, type Recorder, type Seen } from './record.ts'
+import { startTool, type ToolProcess } from '../tool.ts'
 
-const UNLIMITED = Object.fromEntries(
+/** No limit of the server stands in the way of a few clients that do much. */
+export const UNLIMITED = Object.fromEntries(
   [
     ...['MESSAGE_RATE', 'MESSAGE_BURST', 'FRAME_RATE', 'FRAME_BURST', 'READ_RATE', 'READ_BURST'],
     'SESSION_RATE',
@@ -39,19 +41,37 @@ export interface Cluster {
   readonly bus: NatsServer | null
   /** The server behind a connection from this local port to `url`. */
   nodeOf(localPort: number): string
+  /** Starts a data tool beside the servers, on the runtime of one of them. */
+  startTool(node: ClusterNode, ...args: string[]): ToolProcess
+  /** What the database has of its rooms, without their entries. */
+  readRooms(): Promise<RoomRow[]>
   /** Every room, as the database itself has it. */
-  readLog(): Promise<Map<string, Seen[]>>
+  readLog(): Promise<Map<string, RoomLog>>
+}
+
+export interface RoomRow {
+  room: string
+  head: number
+  floor: number
+}
+
+export interface RoomLog extends RoomRow {
+  entries: Seen[]
 }
 
 interface Row {
   room: string
   seq: number | string
   id: string
+  kind: string
   author_id: string
-  body: string
+  body: string | null
+  target: number | string | null
 }
 
-const ALL_ROWS = 'SELECT room, seq, id, author_id, body FROM messages ORDER BY room, seq'
+const ALL_ROWS =
+  'SELECT room, seq, id, kind, author_id, body, target FROM messages ORDER BY room, seq'
+const ROOMS = 'SELECT room, head, floor FROM rooms WHERE head > 0 ORDER BY room'
 
 export async function startCluster(
   scope: Scope,
@@ -85,17 +105,26 @@ export async function startCluster(
     nodes.push(new ClusterNode(scope, { name, port, env, deno, root, recorder, ...ways }))
   }
   await Promise.all(nodes.map((node) => node.started()))
+  const readAll = async <R extends object>(text: string) =>
+    database ? await database.server.query<R>(database.url, text) : readFile<R>(file, text)
+  const readRooms = async () =>
+    (await readAll<RoomRow>(ROOMS)).map(({ room, head, floor }) => {
+      return { room, head: Number(head), floor: Number(floor) }
+    })
+  const data: Record<string, string> = database
+    ? { DATABASE_URL: database.url }
+    : { DATA_FILE: file }
   return {
     url: front.url,
     nodes,
     database,
     bus,
     nodeOf: (localPort) => nodes[ports.indexOf(front.targetOf(localPort) ?? 0)]?.name ?? '?',
+    startTool: ({ options: { deno } }, ...args) => startTool(scope, data, args, deno, root),
+    readRooms,
     readLog: async () => {
-      const rows = database
-        ? await database.server.query<Row>(database.url, ALL_ROWS)
-        : readFile(file)
-      return byRoom(rows)
+      const rooms = await readRooms()
+      return byRoom(rooms, await readAll<Row>(ALL_ROWS))
     },
   }
 }
@@ -110,21 +139,22 @@ function through(url: string, { port }: FaultProxy) {
   return address.href
 }
 
-function readFile(file: string) {
+function readFile<R extends object>(file: string, text: string) {
   const db = runtime.openSqlite(file)
   try {
-    return db.prepare(ALL_ROWS).all() as Row[]
+    return db.prepare(text).all() as R[]
   } finally {
     db.close()
   }
 }
 
-function byRoom(rows: readonly Row[]) {
-  const rooms = new Map<string, Seen[]>()
-  for (const { room, seq, id, author_id: author, body } of rows) {
-    const log = rooms.get(room) ?? []
-    log.push({ seq: Number(seq), id, author, hash: hashOf(body) })
-    rooms.set(room, log)
+function byRoom(rooms: readonly RoomRow[], rows: readonly Row[]) {
+  const logs = new Map<string, RoomLog>(rooms.map((row) => [row.room, { ...row, entries: [] }]))
+  for (const { room, seq, id, kind, author_id: author, body, target } of rows) {
+    const hash = hashOfEntry(kind, body ?? undefined, target === null ? null : Number(target))
+    const log = logs.get(room) ?? { room, head: 0, floor: 0, entries: [] }
+    logs.set(room, log)
+    log.entries.push({ seq: Number(seq), id, author, hash })
   }
-  return rooms
+  return logs
 }

@@ -33,6 +33,7 @@ const FROZEN_MS = 14_000
 
 export interface Crowd {
   readonly everybody: readonly Person[]
+  readonly rooms: readonly string[]
   /** Ends all talk and mischief. */
   hush(): Promise<void>
   /** Ends all connections. */
@@ -108,6 +109,7 @@ export async function gatherCrowd(world: World, plan: CrowdPlan, seed: number): 
   await addMany(1, 'Late Follower', HttpSurvivor, comesAndGoes, { fromStart: true })
   return {
     everybody,
+    rooms,
     hush: async () => {
       isOver = true
       await Promise.all(habits)

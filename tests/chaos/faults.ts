@@ -3,8 +3,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Random } from '../random.ts'
 import type { FaultProxy } from '../proxy.ts'
+import { forgetOnce, retainOnce } from './care.ts'
 import type { Cluster } from './cluster.ts'
+import { CARE } from './liveness.ts'
 import type { ClusterNode } from './node.ts'
+import type { World } from './person.ts'
 import type { FaultKind } from './record.ts'
 import { slander } from './stranger.ts'
 
@@ -12,6 +15,9 @@ import { slander } from './stranger.ts'
 export interface Spell {
   cluster: Cluster
   random: Random
+  /** For those who take part in it. */
+  world: World
+  rooms: readonly string[]
   /** Resolves when the time is over. */
   over: Promise<void>
   isOver(): boolean
@@ -72,12 +78,14 @@ const ON_NODES: Fault[] = [
     name: 'SIGSTOP',
     kind: 'node',
     lasts: [1_000, 8_000],
-    strike: async ({ cluster, random, over }) => {
+    strike: async ({ cluster, random, world, over }) => {
       const node = random.pick(cluster.nodes)
-      node.freeze()
-      await over
+      const { recorder } = world
+      const { since, isInside } = await freezeInside(cluster, node, random, () => recorder.now())
+      recorder.note({ type: 'freeze', node: node.name, since, isInside })
+      await Promise.all([over, pause(LEAST_FROZEN_MS)])
       node.thaw()
-      return node.name
+      return `${node.name}${isInside ? ', in the middle of a transaction' : ''}`
     },
   },
   {
@@ -89,6 +97,18 @@ const ON_NODES: Fault[] = [
         await pause(1_500)
       }
       return 'each'
+    },
+  },
+  {
+    name: CARE,
+    kind: 'data',
+    lasts: [6_000, 9_000],
+    strike: async (spell) => {
+      const [retained, forgotten] = await Promise.all([
+        again(spell, 200, () => retainOnce(spell)),
+        again(spell, 200, () => forgetOnce(spell)),
+      ])
+      return `retained ${retained}, forgotten ${forgotten}`
     },
   },
 ]
@@ -195,6 +215,38 @@ const ON_BUS: Fault[] = [
 /** The faults that a cluster can have. */
 export function faultsOf({ database, bus }: Cluster): Fault[] {
   return [...ON_NODES, ...(database ? ON_DATABASE : []), ...(bus ? ON_BUS : [])]
+}
+
+/** Postgres waits for a client in the middle of a transaction, and was not just answering it. */
+const INSIDE = `SELECT 1 FROM pg_stat_activity
+  WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+    AND clock_timestamp() - state_change > interval '30 ms'`
+/** So often a node is stopped and let go before it is stopped wherever it is. */
+const MOST_TRIES = 15
+/** However long that took. ms */
+const LEAST_FROZEN_MS = 1_000
+
+/**
+ * Stops a node while the database waits for it in the middle of a transaction, if it ever does.
+ * @returns since when it is stopped, and whether there
+ */
+async function freezeInside(
+  { database }: Cluster,
+  node: ClusterNode,
+  random: Random,
+  now: () => number,
+) {
+  for (let n = 1; ; n += 1) {
+    const since = now()
+    node.freeze()
+    if (!database || n > MOST_TRIES) return { since, isInside: false }
+    // What was under way to the database arrives there.
+    await pause(50)
+    const found = await database.server.query(database.url, INSIDE).catch(() => [])
+    if (found.length > 0) return { since, isInside: true }
+    node.thaw()
+    await pause(random.below(30))
+  }
 }
 
 function terminate({ database }: Cluster, which: string) {

@@ -6,16 +6,14 @@ import type { ServerEvent } from '../../src/protocol.ts'
 import { TRUTH } from './book.ts'
 import type { Cluster } from './cluster.ts'
 import { requestTicket, signInAnywhere } from './http.ts'
-import { hashOf, type Recorder, type Seen } from './record.ts'
+import { hashOf, seenIn, type Recorder, type Seen } from './record.ts'
 
 /** For one node to give out everything. ms */
 const PATIENCE_MS = 30_000
 
 export async function readEverything(cluster: Cluster, recorder: Recorder) {
   const logs = await cluster.readLog()
-  for (const [room, entries] of logs) {
-    recorder.note({ type: 'final', source: TRUTH, room, entries })
-  }
+  for (const log of logs.values()) recorder.note({ type: 'final', source: TRUTH, ...log })
   await Promise.all(
     cluster.nodes.map(async (node) => {
       const { name, url } = node
@@ -27,7 +25,7 @@ export async function readEverything(cluster: Cluster, recorder: Recorder) {
   )
 }
 
-/** Every room in pages; a short one as a resume from its start. */
+/** The messages of every room, in pages; of a short one that is whole as a resume from its start. */
 async function readNode(url: string, rooms: readonly string[]) {
   const { token } = await signInAnywhere(url, `Reader ${crypto.randomUUID().slice(0, 8)}`)
   const ticket = await requestTicket(url, token)
@@ -44,9 +42,6 @@ async function readNode(url: string, rooms: readonly string[]) {
     seen.length = 0
     send({ type: 'join', room, after: 0 })
   }
-  const add = (
-    one: Omit<Seen, 'author' | 'hash'> & { author: { id: string }; body?: string | undefined },
-  ) => seen.push({ seq: one.seq, id: one.id, author: one.author.id, hash: hashOf(one.body) })
   const settle = () => {
     found.set(
       todo.shift()!,
@@ -60,12 +55,14 @@ async function readNode(url: string, rooms: readonly string[]) {
       if (head === 0) settle()
     }
     if (event.type === 'message') {
-      add({ ...event, body: 'body' in event ? event.body : undefined })
+      seen.push(seenIn(event))
       if (event.seq === head) settle()
     }
     if (event.type === 'history') {
       const { room, messages, more } = event
-      for (const message of messages) add(message)
+      for (const { seq, id, author, body } of messages) {
+        seen.push({ seq, id, author: author.id, hash: hashOf(body) })
+      }
       if (!more) settle()
       else send({ type: 'history', room, before: messages[0]!.seq, limit: PAGE_LENGTH })
     }

@@ -173,6 +173,8 @@ export class Follower {
     this.#epoch = event.epoch
     stream.head = event.head
     stream.joined = event
+    // It may start afresh in the middle, when what comes next was dropped.
+    stream.isIn = false
     if (stream.after !== undefined && !event.reset) this.#enter(stream)
   }
 

@@ -41,6 +41,8 @@ export class HttpSurvivor extends Person {
   readonly #posts = new Set<Post>()
   readonly #agent = new Agent({ keepAlive: true, maxSockets: MOST_POSTS })
   #notBefore = 0
+  #stop = () => {}
+  readonly #stopped = new Promise<void>((resolve) => (this.#stop = resolve))
 
   constructor(options: PersonOptions) {
     super(options)
@@ -64,11 +66,12 @@ export class HttpSurvivor extends Person {
 
   async live() {
     const tick = setInterval(() => this.#tick(), AGAIN_MS)
-    await Promise.all(this.#followers.map((follower) => follower.follow()))
+    await Promise.all([this.#stopped, ...this.#followers.map((follower) => follower.follow())])
     clearInterval(tick)
   }
 
   stop() {
+    this.#stop()
     for (const follower of this.#followers) follower.stop()
     this.#cutPosts()
   }

@@ -13,6 +13,8 @@ export interface Bounds {
   busGapMs: number
   /** From an acknowledgement to 99 % of deliveries, while there is no bus. ms */
   busLagMs: number
+  /** From a send to 99 % of answers while another node is frozen, beyond what that is in peace. ms */
+  frozenMs: number
 }
 
 export const BOUNDS: Bounds = {
@@ -20,6 +22,8 @@ export const BOUNDS: Bounds = {
   answerMs: 5_500,
   busGapMs: 2_000,
   busLagMs: 2_500,
+  // What the database allows a silent transaction, and as much for a machine that is busy.
+  frozenMs: 1_000,
 }
 
 /** From our signal until a database commits nothing any more. ms */
@@ -28,10 +32,21 @@ const DYING_MS = 500
 export const DATABASE_OUTAGES = new Set(['database stopped', 'database frozen'])
 /** The bus is away for all nodes. */
 export const BUS_OUTAGES = new Set(['bus stopped', 'bus frozen'])
+/** One node is held in the middle of what it does. */
+export const FREEZES = new Set(['SIGSTOP'])
+/** The data tools run; they fail only where something else does. */
+export const CARE = 'retain and forget in a loop'
+/** After a fault things are not as usual for so long. ms */
+export const AFTERMATH_MS = 1_500
 
-/** I14: no process ended but by our hand. */
-export function* deaths({ facts }: Book): Generator<Finding> {
+/** I14: no process ended but by our hand, and no tool failed but for want of a database. */
+export function* deaths({ facts, windows }: Book): Generator<Finding> {
+  const isTroubled = (from: number, to: number) =>
+    windows.some((one) => one.name !== CARE && overlaps(one, from - AFTERMATH_MS, to))
   for (const fact of facts) {
+    if (fact.type === 'tool' && fact.code !== 0 && !isTroubled(fact.since, fact.t)) {
+      yield { what: `${fact.command} failed: ${fact.code}: ${fact.output}`, facts: [fact] }
+    }
     if (fact.type !== 'exit' || fact.by === 'harness') continue
     yield { what: `${fact.node} ended by itself: ${fact.how}`, facts: [fact] }
   }
@@ -93,6 +108,17 @@ export function* busOutages(book: Book, bounds: Bounds): Generator<Finding> {
   }
 }
 
+/** I15: a node that is frozen keeps what others append waiting for half a second at most. */
+export function* freezes(book: Book, bounds: Bounds): Generator<Finding> {
+  const usual = percentile(usualWaits(book), 0.99)
+  for (const window of alone(book, FREEZES, 0)) {
+    const ms = percentile(frozenWaits(book, window), 0.99)
+    if (ms <= usual + bounds.frozenMs) continue
+    const what = `${window.name}: the other nodes answered after ${Math.round(ms)} ms`
+    yield { what: `${what}, in peace after ${Math.round(usual)} ms`, facts: [] }
+  }
+}
+
 /** Outages during which, shortly before and `after` which nothing else was taken away. */
 export function alone({ windows }: Book, names: ReadonlySet<string>, after: number) {
   const isAlone = (window: Window) =>
@@ -104,13 +130,13 @@ export function alone({ windows }: Book, names: ReadonlySet<string>, after: numb
   )
 }
 
-const isWithin = ({ from, to }: Window, t: number) => t >= from && t <= to
+const isWithin = ({ from, to }: Pick<Window, 'from' | 'to'>, t: number) => t >= from && t <= to
 
 /**
  * How long each send of an outage waited for any answer; one that had none by the end of the outage
  * waited until then. Sends whose socket was closed are left out.
  */
-export function* answerTimes({ stories }: Book, window: Window) {
+export function* answerTimes({ stories }: Book, window: Pick<Window, 'from' | 'to'>) {
   for (const { invokes, oks, infos, fails } of stories.values()) {
     for (const invoke of invokes) {
       if (!isWithin(window, invoke.t)) continue
@@ -121,6 +147,27 @@ export function* answerTimes({ stories }: Book, window: Window) {
       yield { invoke, ms: Math.min(answer?.t ?? Infinity, window.to) - invoke.t }
     }
   }
+}
+
+/** How long sends to the nodes that are not frozen waited for their answer. */
+export function frozenWaits(book: Book, window: Window): number[] {
+  const freeze = book.facts.find((fact) => fact.type === 'freeze' && isWithin(window, fact.t))
+  if (freeze?.type !== 'freeze') return []
+  return [...answerTimes(book, { from: freeze.since, to: window.to })]
+    .filter(({ invoke }) => {
+      const node = book.opens.get(invoke.conn)?.node
+      return node !== undefined && node !== freeze.node
+    })
+    .map(({ ms }) => ms)
+}
+
+/** How long sends wait for their answer when nothing is broken, or was a moment ago. */
+export function usualWaits(book: Book): number[] {
+  const isBusy = (t: number) =>
+    book.windows.some(({ from, to }) => t >= from - AFTERMATH_MS && t <= to + AFTERMATH_MS)
+  return [...answerTimes(book, { from: -Infinity, to: Infinity })]
+    .filter(({ invoke, ms }) => ms < Infinity && !isBusy(invoke.t))
+    .map(({ ms }) => ms)
 }
 
 /** From the end of a fault to the first acknowledgement of a later send, per node. */

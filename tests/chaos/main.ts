@@ -29,7 +29,7 @@ const HELP = `npm run chaos -- [options]
 /** A run of all the faults that has less of these has shown nothing. */
 const LEAST = {
   ...{ acks: 1_000, landed: 1, absent: 1, refused: 1, repeats: 50, resumes: 50 },
-  ...{ posted: 100, streams: 50, inside: 5 },
+  ...{ posted: 100, streams: 50, inside: 5, dropped: 100, forgotten: 1 },
 }
 
 const { values } = parseArgs({

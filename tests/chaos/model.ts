@@ -2,7 +2,7 @@
 
 import { createRandom } from '../random.ts'
 import { TRUTH } from './book.ts'
-import type { Fact, Seen, Untimed, Via } from './record.ts'
+import { ERASED, isMessage, type Fact, type Seen, type Untimed, type Via } from './record.ts'
 
 const ROOMS = ['attic', 'cellar']
 const USERS = ['ann', 'bob', 'cyd']
@@ -17,18 +17,24 @@ interface Device {
   waiting: { room: string; id: string; hash: string }[]
 }
 
-/** @returns what `steps` random things that may happen leave in a record */
-export function fabricate(seed: number, steps = 60): Fact[] {
+/**
+ * @param isCaredFor  whether what is old is dropped meanwhile, and guests are forgotten
+ * @returns what `steps` random things that may happen leave in a record
+ */
+export function fabricate(seed: number, steps = 60, isCaredFor = false): Fact[] {
   const random = createRandom(seed)
   const facts: Fact[] = []
   const logs = new Map<string, Seen[]>(ROOMS.map((room) => [room, []]))
+  const floors = new Map<string, number>()
   const devices = USERS.map((user): Device => {
     return { user, conn: 0, held: new Map(), seated: new Set(), waiting: [] }
   })
   let conns = 0
   let ids = 0
   const note = (fact: Untimed<Fact>) => facts.push({ t: facts.length + 1, ...fact } as Fact)
+  /** From its first entry on, whatever was dropped. */
   const logOf = (room: string) => logs.get(room)!
+  const floorOf = (room: string) => floors.get(room) ?? 0
   const attemptOf = ({ conn, user }: Device, one: Device['waiting'][0]) => ({
     ...{ conn, author: user, room: one.room, id: one.id, hash: one.hash },
   })
@@ -49,7 +55,7 @@ export function fabricate(seed: number, steps = 60): Fact[] {
   /** To a post: the head of the answer, then the entry. */
   const answer = (post: Device, one: Device['waiting'][0], via: Via) => {
     const { conn, user } = post
-    const seen = logOf(one.room).find(({ id }) => id === one.id)!
+    const seen = logOf(one.room).findLast(({ id }) => id === one.id)!
     note({ type: 'open', conn, device: `${user}'s`, user, node: '1', over: 'post' })
     note({ type: 'recv', conn, room: one.room, via, ...seen })
     note({ type: 'ok', ...attemptOf(post, one), seq: seen.seq, via })
@@ -62,15 +68,17 @@ export function fabricate(seed: number, steps = 60): Fact[] {
     const asked = facts.length + 1
     const head = logOf(room).length
     note({ type: 'join', conn, room, after })
-    const from = (after ?? head) + 1
-    note({ type: 'joined', conn, room, head, from, reset: false, asked })
+    const reset = after !== undefined && after < floorOf(room)
+    const from = (reset ? head : (after ?? head)) + 1
+    note({ type: 'joined', conn, room, head, from, reset, asked })
     device.seated.add(room)
-    if (after === undefined) read(device, room, asked)
+    if (after === undefined || reset) read(device, room, asked)
     device.held.set(room, from - 1)
     for (const seen of logOf(room).slice(from - 1)) hear(device, room, seen, 'resume')
   }
   const read = (device: Device, room: string, asked = facts.length + 1) => {
-    const entries = logOf(room).slice(-5)
+    const kept = logOf(room).slice(floorOf(room)).filter(isMessage)
+    const entries = kept.slice(-5)
     const at = { conn: device.conn, room }
     const [head, first, count] = [logOf(room).length, entries[0]?.seq ?? 0, entries.length]
     note({ type: 'page', ...at, head, before: null, count, first, asked })
@@ -95,6 +103,43 @@ export function fabricate(seed: number, steps = 60): Fact[] {
     device.seated.clear()
   }
   const compose = (room: string) => ({ room, id: `id-${(ids += 1)}`, hash: `hash-${ids}` })
+  /** The newest that a user said in a room, and whether it is still known there. */
+  const lastOf = (user: string, room: string) => {
+    const seen = logOf(room).findLast(({ author }) => author === user)
+    return (
+      seen && {
+        one: { room, id: seen.id, hash: seen.hash },
+        seen,
+        isKnown: seen.seq > floorOf(room),
+      }
+    )
+  }
+  const postNew = (post: Device, one: Device['waiting'][0]) => {
+    try_(post, one)
+    store(post.user, one)
+    answer(post, one, 'answer')
+  }
+  /** Drops some of what is there, but never the newest. */
+  const retain = (room: string) => {
+    const least = floorOf(room)
+    const floor = least + random.below(Math.max(1, logOf(room).length - least))
+    floors.set(room, floor)
+    note({ type: 'retain', room, ageMs: 0, floor, asked: facts.length + 1 })
+  }
+  /** A guest says something and is forgotten: what is left of it is erased. */
+  const forget = (room: string) => {
+    const user = `guest-${(ids += 1)}`
+    for (let n = 0; n < 2; n += 1) {
+      postNew({ ...devices[0]!, user, conn: (conns += 1), waiting: [] }, compose(room))
+    }
+    note({ type: 'forget', user, phase: 'start' })
+    for (const { seq } of logOf(room).filter(({ author }) => author === user)) {
+      const { hash: _, ...gone } = logOf(room)[seq - 1]!
+      logOf(room)[seq - 1] = { ...gone, hash: ERASED }
+      store(user, { ...compose(room), hash: `delete ${seq}` })
+    }
+    note({ type: 'forget', user, phase: 'stop' })
+  }
 
   /** What may happen to a connected device that is in the room. */
   const happenings: ((device: Device, room: string) => void)[] = [
@@ -126,30 +171,27 @@ export function fabricate(seed: number, steps = 60): Fact[] {
       try_(device, one)
       note({ type: 'fail', ...attemptOf(device, one), code: 'not_found' })
     },
+    // Said again: what was dropped is taken for new.
     (device, room) => {
-      const seen = logOf(room).findLast(({ author }) => author === device.user)
-      if (!seen) return
-      const one = { room, id: seen.id, hash: seen.hash }
-      try_(device, one)
-      device.waiting.push(one)
-      hear(device, room, seen, 'repeat')
+      const last = lastOf(device.user, room)
+      if (!last) return
+      try_(device, last.one)
+      device.waiting.push(last.one)
+      if (last.isKnown) hear(device, room, last.seen, 'repeat')
+      else store(device.user, last.one)
     },
     (device, room) => void read(device, room),
     // Posted, on a connection of its own: now and then twice.
     (device, room) => {
-      const one = compose(room)
-      const post = { ...device, conn: (conns += 1) }
-      try_(post, one)
-      store(device.user, one)
-      answer(post, one, 'answer')
+      postNew({ ...device, conn: (conns += 1) }, compose(room))
     },
     (device, room) => {
-      const seen = logOf(room).findLast(({ author }) => author === device.user)
-      if (!seen) return
-      const one = { room, id: seen.id, hash: seen.hash }
+      const last = lastOf(device.user, room)
+      if (!last) return
       const post = { ...device, conn: (conns += 1) }
-      try_(post, one)
-      answer(post, one, 'repeat')
+      if (!last.isKnown) return postNew(post, last.one)
+      try_(post, last.one)
+      answer(post, last.one, 'repeat')
     },
     (device, room) => {
       note({ type: 'left', conn: device.conn, room })
@@ -158,6 +200,11 @@ export function fabricate(seed: number, steps = 60): Fact[] {
     cut,
   ]
 
+  if (isCaredFor)
+    happenings.push(
+      (_, room) => retain(room),
+      (_, room) => forget(room),
+    )
   for (let step = 0; step < steps; step += 1) {
     const device = random.pick(devices)
     const room = random.pick(ROOMS)
@@ -171,7 +218,13 @@ export function fabricate(seed: number, steps = 60): Fact[] {
   }
   for (const { conn } of devices) for (const room of ROOMS) note({ type: 'stay', conn, room })
   for (const source of [TRUTH, 'node 1']) {
-    for (const [room, entries] of logs) note({ type: 'final', source, room, entries: [...entries] })
+    for (const [room, whole] of logs) {
+      const kept = whole.slice(floorOf(room))
+      const isTruth = source === TRUTH
+      const entries = isTruth ? kept : kept.filter(isMessage)
+      const place = isTruth && { floor: floorOf(room), head: whole.length }
+      note({ type: 'final', source, room, entries, ...place })
+    }
   }
   return structuredClone(facts)
 }

@@ -1,21 +1,22 @@
 /** I7, I8, I13: time, the order of one sender, and reading what is known to be there. */
 
-import { keyOf, type Book, type Finding, type Story } from './book.ts'
-import type { Fact, FactOf } from './record.ts'
+import { keyOf, type Book, type Finding, type Log, type Story } from './book.ts'
+import { ERASED, isMessage, type Fact, type FactOf } from './record.ts'
 
 /** I7: what was known to be committed before another was said stands before it. */
 export function* realTime({ logs, stories }: Book): Generator<Finding> {
-  for (const [room, log] of logs) {
-    let earliest: Story | null = null
-    for (const seen of [...log].reverse()) {
+  for (const [room, { entries }] of logs) {
+    let earliest: { story: Story; knownAt: number } | null = null
+    for (const seen of entries.toReversed()) {
       const story = stories.get(keyOf(room, seen))
       const saidAt = story?.invokes[0]
       if (!story || !saidAt) continue
       if (earliest && earliest.knownAt < saidAt.t) {
         const what = `${room} ${seen.seq} was said after a later entry was known`
-        yield { what, facts: [...earliest.oks.slice(0, 1), saidAt, ...story.oks.slice(0, 1)] }
+        yield { what, facts: [...earliest.story.oks.slice(0, 1), saidAt, ...story.oks.slice(0, 1)] }
       }
-      if (!earliest || story.knownAt < earliest.knownAt) earliest = story
+      const knownAt = story.knownAt.get(seen.seq) ?? Infinity
+      if (!earliest || knownAt < earliest.knownAt) earliest = { story, knownAt }
     }
   }
 }
@@ -50,8 +51,12 @@ function isPlain({ oks, fails, infos }: Story, conn: number) {
   return oks.some(isOn) && !fails.some(isOn) && !infos.some(isOn)
 }
 
-/** I13: a read shows everything that was known to be there when it was asked for, and no hole. */
-export function* reads({ facts }: Book): Generator<Finding> {
+/**
+ * I13: a read shows everything that was known to be there when it was asked for, and no hole, and
+ * of what was erased by then no word.
+ */
+export function* reads({ facts, logs }: Book): Generator<Finding> {
+  const pages = new Map<number, FactOf<'page'>>()
   const known = new Map<string, { t: number; seq: number; fact: Fact }[]>()
   const learn = (room: string, seq: number, fact: Fact) => {
     const steps = known.get(room) ?? []
@@ -68,13 +73,35 @@ export function* reads({ facts }: Book): Generator<Finding> {
       learn(fact.room, fact.head, fact)
     }
     if (fact.type === 'page') {
+      pages.set(fact.conn, fact)
       const last = Math.min(fact.head, (fact.before ?? Infinity) - 1)
-      if (fact.count !== (last === 0 ? 0 : last - fact.first + 1)) {
+      if (fact.count !== countBetween(logs.get(fact.room), fact, last)) {
         yield { what: `a page of ${fact.room} up to ${last} is not whole`, facts: [fact] }
+      }
+    }
+    if (fact.type === 'recv' && fact.via === 'page') {
+      const page = pages.get(fact.conn)
+      const by = logs.get(fact.room)?.erased.get(fact.seq)
+      if (page && by !== undefined && (fact.hash === ERASED) !== by <= page.head) {
+        const what = `${fact.room} ${fact.seq} is erased by ${by}, and the page is as of ${page.head}`
+        yield { what, facts: [page, fact] }
       }
     }
     if (fact.type === 'recv' || fact.type === 'ok') learn(fact.room, fact.seq, fact)
   }
+}
+
+/** How many messages a page has to have that goes up to `last`. */
+function countBetween(log: Log | undefined, { first, t }: FactOf<'page'>, last: number) {
+  if (!log || last === 0) return 0
+  // What was dropped meanwhile may have been the whole of it.
+  const from = first === 0 ? log.floorAt(t).most + 1 : first
+  let count = 0
+  for (let seq = from; seq <= last; seq += 1) {
+    const seen = log.at.get(seq)
+    if (seen && isMessage(seen)) count += 1
+  }
+  return count
 }
 
 /** The last step taken before `t`, by bisection. */

@@ -87,13 +87,31 @@ export type Fact = { t: number } &
     /** The end: whoever is still there and in the room has to have everything. */
     | { type: 'stay'; conn: number; room: string }
     | { type: 'astray'; device: string; what: string }
-    /** A whole room, as one source gave it out at the end. */
-    | { type: 'final'; source: string; room: string; entries: Seen[] }
+    /** A node is held by SIGSTOP since then; in the middle of a transaction, if that could be had. */
+    | { type: 'freeze'; node: string; since: number; isInside: boolean }
+    /** One run of a data tool. */
+    | { type: 'tool'; command: string; since: number; code: number | string; output: string }
+    /**
+     * A run of `retain` in a room is over, which may drop what is older than `ageMs`; the floor as
+     * it was looked up then, since `asked`, or null where there was no database to ask.
+     */
+    | { type: 'retain'; room: string; ageMs: number; floor: number | null; asked: number }
+    /** Everything that a user said is to be erased; is it. */
+    | { type: 'forget'; user: string; phase: 'start' | 'stop' }
+    /** A whole room, as one source gave it out at the end; `floor` and `head` as the database says. */
+    | {
+        type: 'final'
+        source: string
+        room: string
+        entries: Seen[]
+        floor?: number
+        head?: number
+      }
   )
 
 export type FactOf<T extends Fact['type']> = Extract<Fact, { type: T }>
 /** What a fault takes away. */
-export type FaultKind = 'node' | 'bus' | 'database' | 'link'
+export type FaultKind = 'node' | 'bus' | 'database' | 'link' | 'data'
 
 /** A fact before it is noted. */
 export type Untimed<F> = F extends unknown ? Omit<F, 't'> : never
@@ -128,9 +146,24 @@ export function notePage(
 
 /** What stands for an entry in the record. */
 export function seenIn(entry: Entry): Seen {
-  const hash = 'body' in entry ? hashOf(entry.body) : entry.kind
-  return { seq: entry.seq, id: entry.id, author: entry.author.id, hash }
+  const { seq, id, author, kind } = entry
+  const body = 'body' in entry ? entry.body : undefined
+  const target = 'target' in entry ? entry.target : null
+  return { seq, id, author: author.id, hash: hashOfEntry(kind, body, target) }
 }
+
+/** What stands for an entry of any kind. */
+export function hashOfEntry(kind: string, body: string | undefined, target: number | null) {
+  return kind === 'message' ? hashOf(body) : `${kind} ${target}`
+}
+
+/** Which entry this one erases; null when it is of another kind. */
+export function erasedBy({ hash }: Seen): number | null {
+  return hash.startsWith('delete ') ? Number(hash.slice('delete '.length)) : null
+}
+
+/** Whether pages have it, and not only those who listen. */
+export const isMessage = ({ hash }: Seen) => !/^(edit|delete|reaction) /.test(hash)
 
 /** Writes one JSON line per fact. */
 export async function writeFacts(facts: readonly Fact[], file: string) {
@@ -148,9 +181,12 @@ export function bodyOf(author: string, n: number, room: string, padding: string)
   return `${digest(text)}:${text}`
 }
 
+/** Stands for the body of what was erased. */
+export const ERASED = 'no body'
+
 /** What stands for a body in the record. */
 export function hashOf(body: string | undefined) {
-  if (body === undefined) return 'no body'
+  if (body === undefined) return ERASED
   const [hash = '', ...rest] = body.split(':')
   return digest(rest.join(':')) === hash ? hash : `corrupt ${digest(body)}`
 }

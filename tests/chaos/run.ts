@@ -49,14 +49,17 @@ export async function run(scope: Scope, options: RunOptions): Promise<Result> {
   const recorder = new Recorder()
   const cluster = await startCluster(scope, options, recorder)
   const crowdPlan = { ...CROWD, ...options.crowd }
-  const crowd = await gatherCrowd(worldOf(cluster, recorder), crowdPlan, random.below(1e9))
+  const world = worldOf(cluster, recorder)
+  const crowd = await gatherCrowd(world, crowdPlan, random.below(1e9))
   scope.after(() => crowd.stop())
   onProgress(`${crowd.everybody.length} clients on ${cluster.nodes.length} nodes, seed ${seed}`)
   const end = recorder.now() + (seconds ?? Infinity) * 1_000
   const isOver = () => recorder.now() >= end
   const { lasts, quietMs } = options
   const isOnce = seconds === undefined
-  const stage = { cluster, random, recorder, crowd, lasts, quietMs, isOnce, isOver, onProgress }
+  const stage: Stage = {
+    ...{ cluster, random, recorder, crowd, world, lasts, quietMs, isOnce, isOver, onProgress },
+  }
   const faults = chosen(cluster, options.faults)
   await strikeAll(faults, stage)
   await crowd.hush()
@@ -86,6 +89,7 @@ interface Stage extends Pick<RunOptions, 'lasts' | 'quietMs'> {
   random: Random
   recorder: Recorder
   crowd: Crowd
+  world: World
   isOnce: boolean
   isOver(): boolean
   onProgress(line: string): void
@@ -111,13 +115,14 @@ async function strikeAll(faults: readonly Fault[], stage: Stage) {
 
 async function strike(fault: Fault, stage: Stage) {
   const { name, kind } = fault
-  const { cluster, random, recorder, onProgress } = stage
+  const { cluster, random, recorder, world, onProgress } = stage
   const [least, most] = stage.lasts ?? fault.lasts ?? LASTS
   const until = recorder.now() + least + random.below(most - least)
   const isOver = () => recorder.now() >= until
   const over = peace(until - recorder.now(), stage.isOver)
   recorder.note({ type: 'fault', name, kind, phase: 'start', what: '' })
-  const what = await fault.strike({ cluster, random, over, isOver })
+  const { rooms } = stage.crowd
+  const what = await fault.strike({ cluster, random, world, rooms, over, isOver })
   recorder.note({ type: 'fault', name, kind, phase: 'stop', what })
   onProgress(`${name}: ${what}`)
 }
@@ -147,7 +152,7 @@ async function settle({ everybody }: Crowd, cluster: Cluster, until: number) {
   const logs = await cluster.readLog()
   const hasAll = () =>
     everybody.every((one) =>
-      one.rooms.every((room) => one.heldOf(room) >= (logs.get(room)?.length ?? 0)),
+      one.rooms.every((room) => one.heldOf(room) >= (logs.get(room)?.head ?? 0)),
     )
   await waitFor(() => isBack() && hasAll())
 }

@@ -1,7 +1,7 @@
 /** I9 to I12: what each client heard, over all its connections. */
 
 import { RESUME_LIMIT } from '../../static/protocol.js'
-import { overlaps, type Book, type Finding } from './book.ts'
+import { overlaps, type Book, type Finding, type Log } from './book.ts'
 import type { Fact, FactOf } from './record.ts'
 
 /** After a user left on one connection, until the others hear nothing any more. ms */
@@ -42,7 +42,9 @@ export function* sessions({ facts, opens, logs, windows }: Book): Generator<Sess
 
     if (fact.type === 'join') asked.set(place, fact.after)
     if (fact.type === 'joined') {
-      const what = wrongStart(fact, positions.get(device), asked.get(place), seat !== undefined)
+      const what = wrongStart(fact, logs.get(room), {
+        ...{ held: positions.get(device), after: asked.get(place), isAgain: seat !== undefined },
+      })
       if (what) yield { invariant: 'I10', what, facts: [fact] }
       seats.set(place, { next: fact.from, joined: fact, isFirst: true })
       positions.set(device, fact.from - 1)
@@ -53,7 +55,7 @@ export function* sessions({ facts, opens, logs, windows }: Book): Generator<Sess
       left.set(user, fact)
     }
     if (fact.type === 'stay') {
-      const head = logs.get(room)?.length ?? 0
+      const head = logs.get(room)?.head ?? 0
       const held = (seat?.next ?? 1) - 1
       const what = `${open?.device} stayed in ${room} and has ${held} of ${head}`
       if (held !== head) yield { invariant: 'I11', what, facts: seat ? [seat.joined] : [] }
@@ -86,23 +88,31 @@ export function* sessions({ facts, opens, logs, windows }: Book): Generator<Sess
   }
 }
 
-/**
- * @param held  the last entry the device has
- * @param after  as asked for; what was under way then is given again to who joins a second time
- * @returns what is wrong with the answer to a join, or null
- */
+interface Start {
+  /** The last entry the device has. */
+  held: number | undefined
+  /** As asked for; what was under way then is given again to who joins a second time. */
+  after: number | undefined
+  isAgain: boolean
+}
+
+/** @returns what is wrong with the answer to a join, or null */
 function wrongStart(
-  { from, head, reset }: FactOf<'joined'>,
-  held: number | undefined,
-  after: number | undefined,
-  isAgain: boolean,
+  { from, head, reset, asked, t }: FactOf<'joined'>,
+  log: Log | undefined,
+  { held, after, isAgain }: Start,
 ) {
   if (!reset && after !== undefined) {
     const position = isAgain ? after : (held ?? after)
-    return from === position + 1 ? null : `resumes at ${from}, after ${position}`
+    if (from !== position + 1) return `resumes at ${from}, after ${position}`
+    const floor = log?.floorAt(asked).least ?? 0
+    return position < floor ? `resumes at ${from}, below the floor ${floor}` : null
   }
   if (from !== head + 1) return `starts afresh at ${from}, and the head is ${head}`
   const position = held ?? after ?? 0
   if (!reset || head - position > RESUME_LIMIT) return null
+  // The id of an entry that was dropped cannot be compared any more.
+  const floor = log?.floorAt(t).most ?? 0
+  if (floor > 0 && position <= floor) return null
   return `reset without a reason: it held ${position} of ${head}`
 }

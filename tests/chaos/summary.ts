@@ -2,13 +2,17 @@
 
 import { keyOf, openBook, type Book, type Story, type Window } from './book.ts'
 import {
+  AFTERMATH_MS,
   alone,
   answerTimes,
+  BUS_OUTAGES,
   DATABASE_OUTAGES,
+  FREEZES,
+  frozenWaits,
   lags,
   percentile,
   recoveries,
-  BUS_OUTAGES,
+  usualWaits,
 } from './liveness.ts'
 import type { Fact } from './record.ts'
 
@@ -32,18 +36,19 @@ export interface Row {
   /** Event streams that came back and went on, or started afresh; and how many broke in an event. */
   streams: number
   inside: number
+  /** Entries below a floor that was raised, and users who were forgotten. */
+  dropped: number
+  forgotten: number
   /** From the end of a fault to acknowledgements on every node, at most. ms */
   recoveryMs: number
 }
 
 const QUIET = 'quiet'
-/** What happens so shortly after a fault is due to it. ms */
-const AFTERMATH_MS = 1_500
 
 const emptyRow = (fault: string): Row => ({
   ...{ fault, times: 0, attempts: 0, acks: 0, landed: 0, absent: 0, refused: 0, repeats: 0 },
   ...{ resumes: 0, resets: 0, kills: 0, reads: 0, posted: 0, streams: 0, inside: 0 },
-  recoveryMs: 0,
+  ...{ dropped: 0, forgotten: 0, recoveryMs: 0 },
 })
 
 /** One row per fault, or pair of them, in the order of the names; `quiet` first. */
@@ -57,6 +62,7 @@ export function summarise(facts: readonly Fact[]): Row[] {
   }
   const rowAt = createTimetable(book.windows, rowOf)
   const asked = new Map<string, boolean>()
+  const floors = new Map<string, number>()
   const isReturn = ({ conn, room }: { conn: number; room: string }) =>
     book.opens.get(conn)?.over === 'stream' && asked.get(`${conn} ${room}`) === true
   for (const fact of facts) {
@@ -71,6 +77,11 @@ export function summarise(facts: readonly Fact[]): Row[] {
     if (fact.type === 'close' && fact.isInside) row.inside += 1
     if (fact.type === 'page' || fact.type === 'joined') row.reads += 1
     if (fact.type === 'exit' && fact.how === 'SIGKILL') row.kills += 1
+    if (fact.type === 'forget' && fact.phase === 'stop') row.forgotten += 1
+    if (fact.type === 'retain' && fact.floor !== null) {
+      row.dropped += fact.floor - (floors.get(fact.room) ?? 0)
+      floors.set(fact.room, fact.floor)
+    }
   }
   for (const story of book.stories.values()) {
     const [ok] = story.oks
@@ -122,6 +133,9 @@ export interface Outcome extends Row {
   answerMs: number
   /** 99 % of deliveries came so soon after the acknowledgement while there was no bus. ms */
   busLagMs: number
+  /** From a send to 99 % of answers while another node was frozen; and in peace. ms */
+  frozenMs: number
+  usualMs: number
 }
 
 export function outcomeOf(name: string, facts: readonly Fact[], violations: number): Outcome {
@@ -136,6 +150,8 @@ export function outcomeOf(name: string, facts: readonly Fact[], violations: numb
     outageMs: slowest(DATABASE_OUTAGES, (...of) => recoveries(...of).values()),
     answerMs: slowest(DATABASE_OUTAGES, (...of) => [...answerTimes(...of)].map(({ ms }) => ms)),
     busLagMs: slowest(BUS_OUTAGES, (...of) => [percentile(lags(...of), 0.99)]),
+    frozenMs: slowest(FREEZES, (...of) => [percentile(frozenWaits(...of), 0.99)]),
+    usualMs: percentile(usualWaits(book), 0.99),
   }
 }
 
@@ -185,11 +201,15 @@ const HEADS: readonly [key: keyof Outcome, head: string][] = [
   ['streams', 'streams back'],
   ['inside', 'cut inside an event'],
   ['kills', 'kills'],
+  ['dropped', 'dropped'],
+  ['forgotten', 'people forgotten'],
   ['violations', 'violations'],
   ['recoveryMs', 'slowest recovery'],
   ['outageMs', 'database back: acknowledged after'],
   ['answerMs', 'no database: answered after'],
   ['busLagMs', 'no bus: 99 % delivered after'],
+  ['frozenMs', 'one frozen: 99 % answered by the others after'],
+  ['usualMs', 'in peace: 99 % answered after'],
 ]
 
 /** A Markdown table, without the columns that the rows do not have. */
