@@ -81,7 +81,6 @@ test('a start loads what everybody needs, and nothing else', () => {
     '@logtape/logtape',
     'hono',
     'ipaddr.js',
-    'libsql',
     'valibot',
     'ws',
   ])

@@ -1,11 +1,11 @@
-/** Deno: `Deno.serve` with Hono's adapter, and the built-in `node:sqlite`, which needs no FFI. */
+/** Deno: `Deno.serve` with Hono's adapter. */
 
 import { Buffer } from 'node:buffer'
-import { DatabaseSync } from 'node:sqlite'
 import { upgradeWebSocket } from 'hono/deno'
 import type { Context } from 'hono'
 import type { WSContext } from 'hono/ws'
 import { AddressInUse, BadCertificate, isClear, type Runtime } from './runtime.ts'
+import { openSqlite } from './sqlite.js'
 
 /**
  * Deno pings by itself and closes whoever is silent this long, and everybody when the event loop
@@ -80,23 +80,7 @@ export const runtime: Runtime = {
 
   encode: (text) => ({ data: text, size: Buffer.byteLength(text) }),
 
-  openSqlite: (file) => {
-    const db = new DatabaseSync(file)
-    return {
-      exec: (sql) => db.exec(sql),
-      prepare: (sql) => {
-        const statement = db.prepare(sql)
-        return {
-          run: (...values) => ({ changes: Number(statement.run(...values).changes) }),
-          get: (...values) => statement.get(...values),
-          all: (...values) => statement.all(...values),
-        }
-      },
-      close: () => db.close(),
-    }
-  },
-
-  reader: new URL('deno-reader.js', import.meta.url),
+  openSqlite,
 }
 
 /** What `Deno.serve` gives to the app; `app.request()` in tests gives nothing. */

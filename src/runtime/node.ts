@@ -1,4 +1,4 @@
-/** Node: `@hono/node-server` with `ws`, and `libsql`, since Node 20 has no `node:sqlite`. */
+/** Node: `@hono/node-server` with `ws`. */
 
 import { IncomingMessage, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
@@ -7,11 +7,11 @@ import { createSecureContext } from 'node:tls'
 import { createAdaptorServer, upgradeWebSocket, type HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { WSContext, WSEvents } from 'hono/ws'
-import Database from 'libsql'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { PROTOCOL } from '../../static/protocol.js'
 import { AddressInUse, BadCertificate, isClear } from './runtime.ts'
-import type { Runtime, ServeOptions, SqliteValue } from './runtime.ts'
+import type { Runtime, ServeOptions } from './runtime.ts'
+import { openSqlite } from './sqlite.js'
 
 /** Past these, a message is made of suspiciously small pieces. */
 const MAX_FRAGMENTS = 64
@@ -122,23 +122,7 @@ export const runtime: Runtime = {
     return { data, size }
   },
 
-  openSqlite: (file) => {
-    const db = new Database(file)
-    return {
-      exec: (sql) => void db.exec(sql),
-      prepare: (sql) => {
-        const statement = db.prepare(sql)
-        return {
-          run: (...values: SqliteValue[]) => ({ changes: statement.run(values).changes }),
-          get: (...values: SqliteValue[]) => statement.get(values),
-          all: (...values: SqliteValue[]) => statement.all(values),
-        }
-      },
-      close: () => void db.close(),
-    }
-  },
-
-  reader: new URL('node-reader.js', import.meta.url),
+  openSqlite,
 }
 
 /**

@@ -1,23 +1,21 @@
-/** A thread that reads: it answers one statement, from a connection of its own, until told to end. */
+/** A thread that reads: it answers one statement on its own connection until told to end. */
 
 import process from 'node:process'
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
+import { openSqlite } from './sqlite.js'
 
-/**
- * Takes the values of the statement, one search after the other, and `null` for the end.
- * @param {(values: import('./runtime.ts').SqliteValue[]) => unknown[]} all
- * @param {() => void} close
- */
-export function serveReads(all, close) {
-  parentPort?.on('message', (values) => {
-    if (values === null) {
-      close()
-      process.exit()
-    }
-    try {
-      parentPort?.postMessage({ rows: all(values) })
-    } catch (error) {
-      parentPort?.postMessage({ error: String(error) })
-    }
-  })
-}
+const db = openSqlite(workerData.file)
+db.exec('PRAGMA query_only = ON')
+const statement = db.prepare(workerData.sql)
+
+parentPort?.on('message', (values) => {
+  if (values === null) {
+    db.close()
+    process.exit()
+  }
+  try {
+    parentPort?.postMessage({ rows: statement.all(...values) })
+  } catch (error) {
+    parentPort?.postMessage({ error: String(error) })
+  }
+})

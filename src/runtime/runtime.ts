@@ -26,13 +26,11 @@ export interface Runtime {
   socket(ws: WSContext): Socket
   /** Text made ready for any number of `Socket.send`. */
   encode(text: string): Frame
-  /** A SQLite database that this process reads and writes synchronously. */
-  openSqlite(file: string): Sqlite
   /**
-   * The module of a thread that reads a SQLite file: `workerData` is `{ file, sql }`, a message the
-   * values of that one statement, its answer `{ rows }` or `{ error }`; `null` ends it.
+   * A SQLite database that this process reads and writes synchronously.
+   * @throws {import('./sqlite.js').NoSoundSqlite} when there is none that can be trusted
    */
-  readonly reader: URL
+  openSqlite(file: string): Sqlite
 }
 
 export interface ServeOptions {
@@ -76,13 +74,20 @@ export interface Socket {
 
 export type SqliteValue = string | number | null | Uint8Array
 
-/** The common part of `node:sqlite` and `libsql`; rows are plain objects by column name. */
+/** One connection, by what is the same in every `node:sqlite`; see sqlite.js. */
 export interface Sqlite {
+  /** Any number of statements, without values; what they find is dropped. */
   exec(sql: string): void
   prepare(sql: string): SqliteStatement
+  /** Rolls back what is not committed; its statements only throw from here on. Idempotent. */
   close(): void
 }
 
+/**
+ * Values go by position, to `?` or `?1`. A number may be bound as REAL: where it matters (`/`,
+ * `typeof`), the statement casts. Rows are plain objects by column name; an integer above 2^53 in
+ * one throws.
+ */
 export interface SqliteStatement {
   run(...values: SqliteValue[]): { changes: number }
   /** The first row. Statements that may find more carry a LIMIT. */

@@ -1,7 +1,6 @@
 /** Searches in the SQLite file, one after the other, on a thread beside the event loop. */
 
 import { Worker } from 'node:worker_threads'
-import { runtime } from '#runtime'
 import type { Clock } from '../clock.ts'
 import type { SqliteValue } from '../runtime/runtime.ts'
 import { LogUnavailable, SearchTooLong } from '../store/log.ts'
@@ -13,6 +12,7 @@ const SEARCH_MS = 4_000
 const WAITING_SEARCHES = 32
 /** One that searches, and one that was given up and has not noticed yet. */
 const THREADS = 2
+const READER = new URL('../runtime/reader.js', import.meta.url)
 
 export interface Searcher {
   /**
@@ -99,7 +99,7 @@ export function createSearcher(
     done()
   }
 
-  /** It ends when it has its answer: libsql aborts the process when its thread is cut off in one. */
+  /** It ends when it has its answer: a thread cut off in a query may take the process with it. */
   const giveUp = (reason: Error) => {
     const old = thread
     old?.postMessage(null)
@@ -138,9 +138,12 @@ export function createSearcher(
   }
 }
 
-/** Without the options of this process: `tsx` would take longer to load than all the rest. */
-function startThread(file: string) {
-  return new Worker(runtime.reader, { workerData: { file, sql: SEARCH }, execArgv: [] })
+/**
+ * Takes the values of `SEARCH` as a message, answers `{ rows }` or `{ error }`; `null` ends it.
+ * Without the options of this process: `tsx` would take longer to load than all the rest.
+ */
+export function startThread(file: string): Worker {
+  return new Worker(READER, { workerData: { file, sql: SEARCH }, execArgv: [] })
 }
 
 function toSeqs(rows: unknown[]) {

@@ -4,13 +4,12 @@ import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { runtime } from '#runtime'
 import { LogUnavailable, SearchTooLong, type Log } from '../../src/store/log.ts'
-import { createSearcher } from '../../src/search/searcher.ts'
+import { createSearcher, startThread } from '../../src/search/searcher.ts'
 import { MIGRATIONS, openDatabase } from '../../src/store/sqlite.ts'
 import { createSqliteLog } from '../../src/store/sqlite-log.ts'
-import { SEARCH } from '../../src/search/fts5.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say } from '../store/drafts.ts'
 
@@ -213,7 +212,7 @@ test('a thread that ends is replaced; whoever it was working for is told', async
   await seqs(log, 'word')
   const threads: Worker[] = []
   const searcher = createSearcher({ db, file }, new TestClock(), () => {
-    const thread = new Worker(runtime.reader, { workerData: { file, sql: SEARCH }, execArgv: [] })
+    const thread = startThread(file)
     threads.push(thread)
     return thread
   })
