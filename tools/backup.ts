@@ -13,16 +13,18 @@ import {
 import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../src/runtime/runtime.ts'
-import { violations } from './check.ts'
+import { runAside } from './aside.ts'
+import { faultsOf } from './check.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { createSqliteStore, checkVersion } from './sqlite-store.ts'
 import { useStore } from './place.ts'
-import { snapshot } from './store.ts'
+import type { Progress } from './progress.ts'
 
 export const backup: Command = {
   usage: '<file>',
   about: 'writes the SQLite log, while the server runs, to a new file',
-  run: async (args, { config, tell }) => {
+  run: async (args, context) => {
+    const { config, tell, progress } = context
     const file = onlyOne(readArgs(args, {}).positionals, 'the new file')
     if (config.databaseUrl) {
       throw new UsageError(
@@ -30,8 +32,8 @@ export const backup: Command = {
       )
     }
     if (existsSync(file)) throw new ToolError(`${file} is there already`)
-    await useStore(config, false, async ({ place }) => {
-      const copy = await copyChecked(place, `${file}.part`)
+    await useStore(context, 'read', async ({ place }) => {
+      const copy = await copyChecked(place, `${file}.part`, progress)
       try {
         linkSync(copy, file)
         syncFolder(file)
@@ -51,6 +53,7 @@ export const backup: Command = {
 export async function copyChecked(
   from: string,
   to: string,
+  progress: Progress,
   change: (db: Sqlite) => void = () => {},
 ): Promise<string> {
   try {
@@ -60,11 +63,14 @@ export async function copyChecked(
     throw new ToolError(`cannot write ${to}: ${(error as Error).message}`, { cause: error })
   }
   try {
+    progress.begin('copying', 'MB', megabytes(from))
     // Without what was erased and still lies in free pages.
-    await withFile(from, (db) => db.prepare('VACUUM INTO ?').run(to))
+    const onWait = () => progress.set(megabytes(to))
+    const { error } = await runAside(from, 'VACUUM INTO ?', [to], onWait)
+    if (error !== null) throw new ToolError(`${from}: ${error}`)
     await withFile(to, async (db) => {
       change(db)
-      await checkFile(db, to)
+      await checkFile(db, to, progress)
     })
     sync(to)
     return to
@@ -85,12 +91,14 @@ export async function withFile<T>(file: string, work: (db: Sqlite) => T | Promis
   }
 }
 
-async function checkFile(db: Sqlite, file: string) {
+async function checkFile(db: Sqlite, file: string, progress: Progress) {
   const epoch = checkVersion(db, file)
   const store = createSqliteStore({ db, epoch, file, close: () => {} })
-  const [found] = await store.query<{ integrity_check: string }>('PRAGMA integrity_check(1)')
-  if (found?.integrity_check !== 'ok') throw new ToolError(`${file}: ${found?.integrity_check}`)
-  for await (const violation of snapshot(store, violations)) throw new ToolError(violation)
+  for await (const fault of faultsOf(store, progress)) throw new ToolError(fault)
+}
+
+function megabytes(file: string) {
+  return statSync(file).size / 1e6
 }
 
 function sync(path: string) {

@@ -2,6 +2,7 @@
 
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import type { Config } from '../src/config.ts'
+import type { Progress } from './progress.ts'
 
 export interface Command {
   /** Its arguments, as a person types them. */
@@ -21,6 +22,8 @@ export interface Context {
   write(text: string): Promise<void>
   /** A line for the person, beside that. */
   tell(line: string): void
+  /** Shows the person how far it is. */
+  readonly progress: Progress
 }
 
 /** The command line cannot be understood: exit 2. */

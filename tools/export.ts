@@ -3,18 +3,20 @@
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { FORMAT, toEntryLine, type Line, type LineOf } from './lines.ts'
 import { useStore } from './place.ts'
-import { entriesOf, pages, snapshot, type Query, type Store } from './store.ts'
+import { NO_PROGRESS, type Progress } from './progress.ts'
+import { entriesOf, NO_UUID, pages, snapshot, type Query, type Store } from './store.ts'
 
 export const exportLog: Command = {
   usage: '[--room <name>]…',
   about: 'writes the log as JSON Lines, without what signs people in',
-  run: async (args, { config, write }) => {
+  run: async (args, context) => {
     const options = { room: { type: 'string', multiple: true } } as const
     const { values, positionals } = readArgs(args, options)
     if (positionals.length > 0) throw new UsageError('it is written to the standard output')
-    await useStore(config, false, async (store) => {
-      for await (const lines of exportLines(store, { rooms: values.room })) {
-        await write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    await useStore(context, 'read', async (store) => {
+      const options = { rooms: values.room, progress: context.progress }
+      for await (const lines of exportLines(store, options)) {
+        await context.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
       }
     })
   },
@@ -25,6 +27,7 @@ export interface ExportOptions {
   rooms?: readonly string[] | undefined
   /** With what signs people in and lets them into rooms. */
   hasSecrets?: boolean
+  progress?: Progress
 }
 
 /**
@@ -33,10 +36,10 @@ export interface ExportOptions {
  */
 export async function* exportLines(
   store: Store,
-  { rooms, hasSecrets = false }: ExportOptions = {},
+  options: ExportOptions = {},
 ): AsyncGenerator<Line[]> {
   let count = 0
-  for await (const lines of snapshot(store, (query) => allLines(query, rooms, hasSecrets))) {
+  for await (const lines of snapshot(store, (query) => allLines(query, options))) {
     count += lines.length
     yield lines
   }
@@ -45,8 +48,7 @@ export async function* exportLines(
 
 async function* allLines(
   query: Query,
-  wanted: readonly string[] | undefined,
-  hasSecrets: boolean,
+  { rooms: wanted, hasSecrets = false, progress = NO_PROGRESS }: ExportOptions,
 ): AsyncGenerator<Line[]> {
   const [meta] = await query<{ epoch: string }>('SELECT epoch FROM meta')
   const at = new Date().toISOString()
@@ -60,15 +62,18 @@ async function* allLines(
   yield rooms.map((row) => ({ type: 'room', ...row, private: Boolean(row.private) }))
   for (const { room } of rooms) yield* members(query, room)
   if (hasSecrets) yield* invites(query)
+  const total = rooms.reduce((sum, { head, floor }) => sum + head - floor, 0)
+  progress.begin('exporting', 'entries', total)
   for (const { room } of rooms) {
-    for await (const found of entriesOf(query, room)) yield found.map(toEntryLine)
+    for await (const found of entriesOf(query, room)) {
+      yield found.map(toEntryLine)
+      progress.add(found.length)
+    }
   }
 }
 
 const ROOMS = 'SELECT room, head, floor, private, owner FROM rooms ORDER BY room'
 type RoomRow = Omit<LineOf<'room'>, 'type' | 'private'> & { private: boolean | number }
-
-const NO_UUID = '00000000-0000-0000-0000-000000000000'
 
 async function* users(query: Query, rooms: readonly string[] | undefined) {
   const names = rooms?.map((_, index) => `$${index + 3}`).join(', ')
@@ -76,14 +81,19 @@ async function* users(query: Query, rooms: readonly string[] | undefined) {
     ${
       names === undefined
         ? ''
-        : `AND (id IN (SELECT user_id FROM members WHERE room IN (${names}))
-      OR id IN (SELECT author_id FROM messages WHERE room IN (${names}))
-      OR id IN (SELECT owner FROM rooms WHERE room IN (${names})))`
+        : `AND (id IN (SELECT owner FROM rooms WHERE room IN (${names}))
+      OR ${isIn('members', 'user_id', names)} OR ${isIn('messages', 'author_id', names)})`
     } ORDER BY id LIMIT $2`
   type UserRow = Omit<LineOf<'user'>, 'type' | 'banned'> & { banned: boolean | number }
-  for await (const found of pages<UserRow>(query, text, ({ id }) => id, NO_UUID, rooms)) {
+  for await (const found of pages<UserRow>(query, text, ({ id }) => [id], [NO_UUID], rooms)) {
     yield found.map((row): Line => ({ type: 'user', ...row, banned: Boolean(row.banned) }))
   }
+}
+
+/** One look for each user: all who ever wrote there would be gathered again for each piece. */
+function isIn(table: string, column: string, rooms: string) {
+  return `(SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE room IN (${rooms})
+    AND ${column} = users.id LIMIT 1) AS found) > 0`
 }
 
 async function* sessions(query: Query) {
@@ -93,7 +103,7 @@ async function* sessions(query: Query) {
     seen_at: number | string
     expires_at: number | string | null
   }
-  for await (const found of pages<SessionRow>(query, text, ({ hash }) => hash, '')) {
+  for await (const found of pages<SessionRow>(query, text, ({ hash }) => [hash], [''])) {
     yield found.map(({ seen_at: seenAt, expires_at: expiresAt, ...row }): Line => {
       const end = expiresAt === null ? null : toIso(expiresAt)
       return { type: 'session', ...row, seenAt: toIso(seenAt), expiresAt: end }
@@ -105,7 +115,13 @@ async function* members(query: Query, room: string) {
   const text = `SELECT room, user_id AS user, read FROM members
     WHERE room = $3 AND user_id > $1 ORDER BY user_id LIMIT $2`
   type MemberRow = Omit<LineOf<'member'>, 'type'>
-  for await (const found of pages<MemberRow>(query, text, ({ user }) => user, NO_UUID, [room])) {
+  for await (const found of pages<MemberRow>(
+    query,
+    text,
+    ({ user }) => [user],
+    [NO_UUID],
+    [room],
+  )) {
     yield found.map((row): Line => ({ type: 'member', ...row }))
   }
 }
@@ -113,7 +129,7 @@ async function* members(query: Query, room: string) {
 async function* invites(query: Query) {
   const text = 'SELECT hash, room, expires_at FROM invites WHERE hash > $1 ORDER BY hash LIMIT $2'
   type InviteRow = { hash: string; room: string; expires_at: number | string }
-  for await (const found of pages<InviteRow>(query, text, ({ hash }) => hash, '')) {
+  for await (const found of pages<InviteRow>(query, text, ({ hash }) => [hash], [''])) {
     yield found.map(({ expires_at: end, ...row }): Line => {
       return { type: 'invite', ...row, expiresAt: toIso(end) }
     })

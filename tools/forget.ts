@@ -6,7 +6,8 @@ import type { Draft, Log } from '../src/store/log.ts'
 import type { User } from '../src/protocol.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { useStore } from './place.ts'
-import type { Query, Store } from './store.ts'
+import { NO_PROGRESS, type Progress } from './progress.ts'
+import { NO_UUID, pages, type Key, type Query, type Store } from './store.ts'
 
 /** Instead of the name. */
 const NOBODY = 'deleted user'
@@ -18,11 +19,13 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 export const forget: Command = {
   usage: '<user id | name>',
   about: "deletes a person's messages, reactions, sessions and name",
-  run: async (args, { config, write, tell }) => {
+  run: async (args, context) => {
+    const { write, tell, progress } = context
     const who = onlyOne(readArgs(args, {}).positionals, 'the person')
-    await useStore(config, false, async (store) => {
+    await useStore(context, 'write', async (store) => {
       const id = await findUser(store.query, who)
-      const { sessions, memberships, messages, reactions, entries } = await forgetUser(store, id)
+      const forgotten = await forgetUser(store, id, progress)
+      const { sessions, memberships, messages, reactions, entries } = forgotten
       await write(
         `${id} is forgotten: ${messages} messages erased, ${reactions} reactions taken back, ` +
           `${entries} entries without the name, ${sessions} sessions and ${memberships} ` +
@@ -42,17 +45,19 @@ async function findUser(query: Query, who: string) {
 }
 
 /** Idempotent; the name is freed last, so that what was cut off is found again by it. */
-export async function forgetUser(store: Store, id: string) {
+export async function forgetUser(store: Store, id: string, progress = NO_PROGRESS) {
   const { query } = store
+  progress.begin('forgetting', 'entries')
   const ended = await store.expel(id)
   const rooms = await query<{ room: string }>('SELECT room FROM rooms ORDER BY room')
   const counts = { messages: 0, reactions: 0, entries: 0 }
   const log = await store.openLog()
   try {
     for (const { room } of rooms) {
-      counts.messages += await eraseMessages(query, log, room, id)
-      counts.reactions += await takeBackReactions(query, log, room, id)
-      counts.entries += await takeName(query, room, id)
+      const work = { store, log, progress, room, id }
+      counts.messages += await untilNone(() => eraseMessages(work))
+      counts.reactions += await untilNone(() => takeBackReactions(work))
+      counts.entries += await untilNone(() => takeName(work))
     }
   } finally {
     await log.close()
@@ -63,65 +68,93 @@ export async function forgetUser(store: Store, id: string) {
   return { ...ended, ...counts }
 }
 
-/** By entries like any other, so that everybody hears of it. @returns how many */
-async function eraseMessages(query: Query, log: Log, room: string, id: string) {
-  const text = `SELECT seq FROM messages WHERE room = $1 AND author_id = $2 AND seq > $3
-    AND kind = 'message' AND NOT deleted ORDER BY seq LIMIT ${STEP}`
-  let count = 0
-  for (let last = 0; ;) {
-    const found = await query<{ seq: number }>(text, [room, id, last])
-    if (found.length === 0) return count
-    last = found.at(-1)!.seq
-    const drafts = found.map(({ seq }): Draft => ({ ...by(id, room), kind: 'delete', target: seq }))
-    count += await append(log, drafts)
+interface Work {
+  store: Store
+  log: Log
+  progress: Progress
+  room: string
+  id: string
+}
+
+/** Once more when there was something: more may have been said meanwhile. @returns how many */
+async function untilNone(pass: () => Promise<number>) {
+  for (let count = 0; ;) {
+    const more = await pass()
+    if (more === 0) return count
+    count += more
   }
 }
 
-async function takeBackReactions(query: Query, log: Log, room: string, id: string) {
-  const found = await query<{ target: number; emoji: string }>(
-    'SELECT target, emoji FROM reactions WHERE room = $1 AND author_id = $2 ORDER BY target, emoji',
-    [room, id],
-  )
+/**
+ * By entries like any other, so that everybody hears of it. They are found by author and id, which
+ * has an index: by their numbers all of the room would be passed over. `>=`, as the lowest id is
+ * one that a client may choose; what was done already is left out.
+ */
+async function eraseMessages(work: Work) {
+  const { store, room, id } = work
+  const text = `SELECT seq, id FROM messages WHERE room = $3 AND author_id = $4 AND id >= $1
+    AND kind = 'message' AND NOT deleted ORDER BY id LIMIT $2`
   let count = 0
-  while (found.length > 0) {
-    const drafts = found.splice(0, STEP).map(({ target, emoji }): Draft => {
-      return { ...by(id, room), kind: 'reaction', target, emoji, on: false }
-    })
-    count += await append(log, drafts)
+  const keyOf = (row: { seq: number; id: string }): Key => [row.id]
+  for await (const found of pages(store.query, text, keyOf, [NO_UUID], [room, id], STEP)) {
+    const drafts = found.map(({ seq }): Draft => ({ ...by(work), kind: 'delete', target: seq }))
+    count += await append(work, drafts)
   }
   return count
 }
 
-const by = (id: string, room: string) => {
+async function takeBackReactions(work: Work) {
+  const { store, room, id } = work
+  const text = `SELECT target, emoji FROM reactions WHERE room = $4 AND author_id = $5
+    AND (target, emoji) > ($1, $2) ORDER BY target, emoji LIMIT $3`
+  let count = 0
+  const keyOf = (row: { target: number; emoji: string }): Key => [row.target, row.emoji]
+  for await (const found of pages(store.query, text, keyOf, [0, ''], [room, id], STEP)) {
+    const drafts = found.map((row): Draft => ({ ...by(work), kind: 'reaction', ...row, on: false }))
+    count += await append(work, drafts)
+  }
+  return count
+}
+
+function by({ id, room }: Work) {
   const author: User = { id, name: NOBODY }
   return { room, author, id: crypto.randomUUID(), moderates: false }
 }
 
-async function append(log: Log, drafts: readonly Draft[]) {
+/** @returns how many were not refused */
+async function append({ log, store, progress }: Work, drafts: readonly Draft[]) {
   const outcomes = await log.append(drafts)
-  await sleep(systemClock, PAUSE_MS)
+  await rest(store, progress, drafts.length)
   return outcomes.filter(({ entry }) => entry).length
+}
+
+/** Behind a step of so many. */
+async function rest(store: Store, progress: Progress, count: number) {
+  progress.add(count)
+  await sleep(systemClock, PAUSE_MS)
+  await store.settle()
 }
 
 /**
  * The name goes, and what is left of the words: edits of messages that are dropped already, and
- * digests, by which short texts could be guessed.
+ * digests, by which short texts could be guessed. Found as `eraseMessages` finds them.
  */
-async function takeName(query: Query, room: string, id: string) {
+async function takeName({ store, progress, room, id }: Work) {
   const text = `
     UPDATE messages SET author_name = $3,
       body = CASE WHEN kind = 'edit' THEN NULL ELSE body END,
       deleted = (deleted OR kind = 'edit'),
       digest = CASE WHEN deleted OR kind = 'edit' THEN '' ELSE digest END
     WHERE room = $1 AND seq IN (
-      SELECT seq FROM messages WHERE room = $1 AND author_id = $2
-        AND (author_name <> $3 OR (deleted AND digest <> '')) LIMIT ${STEP})
-    RETURNING seq`
+      SELECT seq FROM messages WHERE room = $1 AND author_id = $2 AND id >= $4
+        AND (author_name <> $3 OR (deleted AND digest <> '')) ORDER BY id LIMIT ${STEP})
+    RETURNING id`
   let count = 0
-  for (;;) {
-    const changed = await query(text, [room, id, NOBODY])
+  for (let last = NO_UUID; ;) {
+    const changed = await store.query<{ id: string }>(text, [room, id, NOBODY, last])
     count += changed.length
     if (changed.length < STEP) return count
-    await sleep(systemClock, PAUSE_MS)
+    last = changed.reduce((most, { id }) => (id > most ? id : most), last)
+    await rest(store, progress, changed.length)
   }
 }

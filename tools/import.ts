@@ -1,25 +1,32 @@
 /** `import`: JSON Lines into an empty log, which is another log from then on. */
 
-import { createReadStream } from 'node:fs'
+import { Buffer } from 'node:buffer'
+import { createReadStream, statSync } from 'node:fs'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { violations, REACTIONS } from './check.ts'
 import { fromEntryLine, parseLine, type Line, type LineType } from './lines.ts'
 import { useStore } from './place.ts'
-import { drawEpoch, PAGE, transaction, type Store } from './store.ts'
+import { NO_PROGRESS, type Progress } from './progress.ts'
+import { drawEpoch, transaction, type Store } from './store.ts'
 
 export const importLog: Command = {
   usage: '<file | ->',
   about: 'reads what `export` wrote into an empty log',
-  run: async (args, { config, tell }) => {
+  run: async (args, context) => {
     const file = onlyOne(readArgs(args, {}).positionals, 'the file')
-    await useStore(config, true, async (store) => {
-      const count = await importLines(store, readLines(file))
+    const { progress, tell } = context
+    await useStore(context, 'alone', async (store) => {
+      const count = await importLines(store, readLines(file, progress), { progress })
       tell(`${count} lines are in ${store.place}`)
     })
   },
 }
+
+const MB = 1e6
+/** Rows of one insert: with more, SQLite takes longer to find its values than to insert them. */
+const AT_ONCE = 50
 
 /** A line and where it stands. */
 interface Numbered {
@@ -27,23 +34,29 @@ interface Numbered {
   number: number
 }
 
+export interface ImportOptions {
+  /** The log stays what it was: its epoch and what signs people in are taken over. */
+  isSame?: boolean
+  progress?: Progress
+}
+
 /**
  * Takes all lines in, or nothing.
- * @param isSame  the log stays what it was: its epoch and what signs people in are taken over
  * @throws {ToolError} when the log is not empty, or what comes is not whole
  * @returns how many lines came
  */
 export async function importLines(
   store: Store,
   lines: AsyncIterable<Numbered>,
-  isSame = false,
+  { isSame = false, progress = NO_PROGRESS }: ImportOptions = {},
 ): Promise<number> {
   return transaction(store, async () => {
     await assertEmpty(store)
     const { epoch, count } = await insertAll(store, lines, isSame)
+    progress.begin('putting edits and reactions in their place')
     await store.query(NEWEST_EDITS)
     await store.query(`INSERT INTO reactions (room, target, emoji, author_id, seq) ${REACTIONS}`)
-    for await (const violation of violations(store.query)) throw new ToolError(violation)
+    for await (const violation of violations(store.query, progress)) throw new ToolError(violation)
     if (isSame) await store.query('UPDATE meta SET epoch = $1', [epoch])
     else await drawEpoch(store.query)
     return count
@@ -51,15 +64,19 @@ export async function importLines(
 }
 
 /** @throws {ToolError} that names the first line that is wrong */
-export async function* readLines(file: string): AsyncGenerator<Numbered> {
-  const input = file === '-' ? process.stdin : createReadStream(file)
+export async function* readLines(file: string, progress: Progress): AsyncGenerator<Numbered> {
   let number = 0
+  let bytes = 0
   try {
+    progress.begin('reading', 'MB', file === '-' ? undefined : statSync(file).size / MB)
+    const input = file === '-' ? process.stdin : createReadStream(file)
     for await (const text of createInterface({ input, crlfDelay: Infinity })) {
       number += 1
       const { line, ...rest } = parseLine(text)
       if (!line) throw new ToolError(`line ${number}: ${'problem' in rest && rest.problem}`)
       yield { line, number }
+      bytes += Buffer.byteLength(text) + 1
+      progress.set(bytes / MB)
     }
   } catch (error) {
     if (error instanceof ToolError) throw error
@@ -96,7 +113,7 @@ async function insertAll(store: Store, lines: AsyncIterable<Numbered>, isSame: b
     if (line.type === 'hearth') epoch = line.epoch
     isWhole = line.type === 'end'
     count += 1
-    if (batch.length === PAGE || batch[0]?.line.type !== line.type) {
+    if (batch.length === AT_ONCE || batch[0]?.line.type !== line.type) {
       await insert(store, batch.splice(0))
     }
     batch.push(next)

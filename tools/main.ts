@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import process from 'node:process'
+import { systemClock } from '../src/clock.ts'
 import { readConfig } from '../src/config.ts'
 import { backup } from './backup.ts'
 import { check } from './check.ts'
@@ -10,6 +11,7 @@ import { exportLog } from './export.ts'
 import { forget } from './forget.ts'
 import { importLog } from './import.ts'
 import { move } from './move.ts'
+import { createProgress } from './progress.ts'
 import { newEpoch, restore } from './restore.ts'
 import { retain } from './retain.ts'
 
@@ -21,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   ...{ move, retain, forget, check },
 }
 
+const progress = createProgress(process.stderr, systemClock)
 process.stdout.on('error', leave)
 process.exitCode = await main(process.argv.slice(2))
 
@@ -33,21 +36,35 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   const { config, problems } = readConfig(process.env)
   if (problems) return fail(problems.join('\n'), EXIT_MISUSED)
   try {
-    const tell = (line: string) => console.error(line)
-    return (await command.run(args, { config, write, tell })) ?? 0
+    return (await command.run(args, { config, write, tell, progress })) ?? 0
   } catch (error) {
+    progress.clear()
     const message = error instanceof Error ? error.message : String(error)
-    if (!(error instanceof UsageError)) return fail(message, EXIT_FAILED)
+    if (!(error instanceof UsageError)) return fail(message.replace(/\s*\n\s*/g, ' '), EXIT_FAILED)
     return fail(`${message}\nusage: ${name} ${command.usage}`.trimEnd(), EXIT_MISUSED)
+  } finally {
+    progress.clear()
   }
 }
 
 async function write(text: string) {
-  if (!process.stdout.write(text)) await once(process.stdout, 'drain')
+  progress.clear()
+  try {
+    if (!process.stdout.write(text)) await once(process.stdout, 'drain')
+  } catch (error) {
+    // Deno throws what Node tells by an event.
+    leave(error as NodeJS.ErrnoException)
+  }
 }
 
-/** Whoever reads what we write has gone, as `head` does. */
-function leave() {
+function tell(line: string) {
+  progress.clear()
+  console.error(line)
+}
+
+/** Whoever reads what we write has gone, as `head` does; or the disk is full. */
+function leave({ code, message }: NodeJS.ErrnoException) {
+  if (code !== 'EPIPE') tell(`cannot write to the standard output: ${message}`)
   process.exit(EXIT_FAILED)
 }
 

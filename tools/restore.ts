@@ -5,12 +5,14 @@ import { claim, migrate } from '../src/store/sqlite.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
+import type { Progress } from './progress.ts'
 import { drawEpoch, randomEpoch } from './store.ts'
+import { takeTurn } from './turn.ts'
 
 export const restore: Command = {
   usage: '<file> [--replace]',
   about: 'puts a backup in place of the stopped SQLite log',
-  run: async (args, { config, tell }) => {
+  run: async (args, { config, tell, progress }) => {
     const { values, positionals } = readArgs(args, { replace: { type: 'boolean' } })
     const file = onlyOne(positionals, 'the backup')
     if (config.databaseUrl) {
@@ -20,33 +22,39 @@ export const restore: Command = {
       )
     }
     if (config.dataFile === ':memory:') throw new ToolError('DATA_FILE is :memory:')
-    const kept = await restoreFile(file, config.dataFile, values.replace === true)
-    if (kept !== null) tell(`what was there is kept as ${kept}`)
-    tell(`${config.dataFile} is what ${file} was, under a new epoch`)
+    if (!existsSync(file)) throw new ToolError(`there is no ${file}`)
+    const endTurn = await takeTurn(config.dataFile, tell)
+    try {
+      const isReplacing = values.replace === true
+      const kept = await restoreFile(file, config.dataFile, isReplacing, progress)
+      if (kept !== null) tell(`what was there is kept as ${kept}`)
+      tell(`${config.dataFile} is what ${file} was, under a new epoch`)
+    } finally {
+      endTurn()
+    }
   },
 }
 
 export const newEpoch: Command = {
   usage: '',
   about: 'makes clients start afresh, after pg_restore',
-  run: async (args, { config, tell }) => {
+  run: async (args, context) => {
     if (readArgs(args, {}).positionals.length > 0) throw new UsageError('it takes no argument')
-    await useStore(config, true, async ({ query, place }) => {
-      tell(`${place} has the epoch ${await drawEpoch(query)}`)
+    await useStore(context, 'alone', async ({ query, place }) => {
+      context.tell(`${place} has the epoch ${await drawEpoch(query)}`)
     })
   },
 }
 
 /** @returns where the log is that was there; null when there was none */
-async function restoreFile(backup: string, file: string, isReplacing: boolean) {
-  if (!existsSync(backup)) throw new ToolError(`there is no ${backup}`)
+async function restoreFile(backup: string, file: string, isReplacing: boolean, progress: Progress) {
   const hasLog = existsSync(file) && statSync(file).size > 0
   if (hasLog && !isReplacing) throw new ToolError(`${file} is there already; --replace keeps it`)
   const release = claim(file)
   try {
     const part = `${file}.part`
     rmSync(part, { force: true })
-    const copy = await copyChecked(backup, part, (db) => {
+    const copy = await copyChecked(backup, part, progress, (db) => {
       migrate(db, backup)
       db.prepare('UPDATE meta SET epoch = ?').run(randomEpoch())
     })

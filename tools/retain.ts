@@ -3,6 +3,7 @@
 import { sleep, systemClock } from '../src/clock.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
+import { NO_PROGRESS } from './progress.ts'
 import { transaction, type Query, type Store } from './store.ts'
 
 const DAY_MS = 86_400_000
@@ -14,7 +15,7 @@ const REST = 3
 export const retain: Command = {
   usage: '--days <n> (--room <name>… | --all)',
   about: 'drops entries older than n days',
-  run: async (args, { config, write }) => {
+  run: async (args, context) => {
     const options = {
       ...({ days: { type: 'string' }, all: { type: 'boolean' } } as const),
       ...({ room: { type: 'string', multiple: true } } as const),
@@ -24,10 +25,11 @@ export const retain: Command = {
     if (!(days > 0) || positionals.length > 0) throw new UsageError('--days: a number above 0')
     if (!values.room === !values.all) throw new UsageError('either --room or --all')
     const before = new Date(systemClock.date().getTime() - days * DAY_MS)
-    await useStore(config, false, async (store) => {
+    await useStore(context, 'write', async (store) => {
+      context.progress.begin('dropping', 'entries')
       for (const room of await roomsOf(store.query, values.room)) {
-        const dropped = await retainRoom(store, room, before)
-        await write(`${room}: ${dropped} entries dropped\n`)
+        const dropped = await retainRoom(store, room, before, context.progress)
+        await context.write(`${room}: ${dropped} entries dropped\n`)
       }
     })
   },
@@ -46,22 +48,32 @@ async function roomsOf(query: Query, wanted: string[] | undefined) {
  * Drops the entries of a room from its beginning to the first that is not older; never the newest.
  * @returns how many
  */
-export async function retainRoom(store: Store, room: string, before: Date): Promise<number> {
+export async function retainRoom(
+  store: Store,
+  room: string,
+  before: Date,
+  progress = NO_PROGRESS,
+): Promise<number> {
   let dropped = 0
   for (;;) {
     const started = systemClock.now()
     const count = await transaction(store, () => dropStep(store, room, before.toISOString()))
     dropped += count
+    progress.add(count)
     if (count < STEP) return dropped
     await sleep(systemClock, REST * (systemClock.now() - started))
+    await store.settle()
   }
 }
 
-/** What a step drops and the floor that says so are one. */
+/**
+ * What a step drops and the floor that says so are one. It looks from the floor on: what was dropped
+ * before it may still stand in the indexes of Postgres, and each step would pass over all of it.
+ */
 async function dropStep({ query, ...store }: Store, room: string, before: string) {
   await store.holdRoom(room)
   const oldest = await query<{ seq: number; at: string }>(
-    `SELECT seq, at FROM messages WHERE room = $1
+    `SELECT seq, at FROM messages WHERE room = $1 AND ${fromFloor('seq')}
        AND seq < (SELECT head FROM rooms WHERE room = $1) ORDER BY seq LIMIT ${STEP}`,
     [room],
   )
@@ -70,8 +82,14 @@ async function dropStep({ query, ...store }: Store, room: string, before: string
   const floor = old.at(-1)?.seq
   if (floor === undefined) return 0
   await store.dropWords(room, floor)
-  await query('DELETE FROM reactions WHERE room = $1 AND target <= $2', [room, floor])
-  await query('DELETE FROM messages WHERE room = $1 AND seq <= $2', [room, floor])
+  const reactions = 'DELETE FROM reactions WHERE room = $1 AND target <= $2'
+  await query(`${reactions} AND ${fromFloor('target')}`, [room, floor])
+  const entries = 'DELETE FROM messages WHERE room = $1 AND seq <= $2'
+  await query(`${entries} AND ${fromFloor('seq')}`, [room, floor])
   await query('UPDATE rooms SET floor = $2 WHERE room = $1', [room, floor])
   return old.length
+}
+
+function fromFloor(column: string) {
+  return `${column} > (SELECT floor FROM rooms WHERE room = $1)`
 }

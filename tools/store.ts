@@ -1,7 +1,9 @@
 /** The data as the tools see it: the same tables, whichever database keeps them. */
 
+import { setImmediate } from 'node:timers'
 import type { Log } from '../src/store/log.ts'
 import type { Row } from '../src/store/rows.ts'
+import type { Progress } from './progress.ts'
 
 /**
  * One statement. It is the same text for both databases: `$1` for a value, times as `toTime` makes
@@ -21,6 +23,8 @@ export interface Store {
   readonly begin: { write: string; read: string }
   /** A time of a session or an invitation as its column has it. @param time  ISO 8601 */
   toTime(time: string): string | number
+  /** What the database says is broken in its own files, a line each. */
+  damage(progress: Progress): Promise<string[]>
   /** Keeps appends and the index of words away from a room until the transaction is over. */
   holdRoom(room: string): Promise<void>
   /** Takes the words of a room up to `seq` out of the index. */
@@ -29,6 +33,8 @@ export interface Store {
   expel(user: string): Promise<{ sessions: number; memberships: number }>
   /** The log on a connection of its own; whoever asks for it closes it. */
   openLog(): Promise<Log>
+  /** Between two steps of long work: waits until what was written takes no room beside the data. */
+  settle(): Promise<void>
   close(): Promise<void>
 }
 
@@ -62,30 +68,47 @@ export async function* snapshot<T>(
   }
 }
 
-/** The rows of a query in pieces: `$1` and `$2` are where the last piece ended, and how many. */
+/** Where a piece ends: values by which the rows are in order. */
+export type Key = readonly (string | number)[]
+
+/**
+ * The rows of a query in pieces: its first values are where the last piece ended, then how many,
+ * then `more`.
+ * @param first  less than any key
+ */
 export async function* pages<Row extends object>(
   query: Query,
   text: string,
-  keyOf: (row: Row) => string | number,
-  first: string | number,
+  keyOf: (row: Row) => Key,
+  first: Key,
   more: readonly unknown[] = [],
+  size = PAGE,
 ): AsyncGenerator<Row[]> {
   for (let key = first; ;) {
-    const found = await query<Row>(text, [key, PAGE, ...more])
+    const found = await query<Row>(text, [...key, size, ...more])
     if (found.length > 0) yield found
-    if (found.length < PAGE) return
+    if (found.length < size) return
     key = keyOf(found.at(-1)!)
+    await turn()
   }
 }
+
+/** Signals, timers and threads get theirs, which they do not while SQLite answers at once. */
+function turn() {
+  return new Promise<void>((resolve) => setImmediate(resolve))
+}
+
+/** The lowest. */
+export const NO_UUID = '00000000-0000-0000-0000-000000000000'
 
 /** The entries of a room in pieces, ascending. */
 export function entriesOf(query: Query, room: string): AsyncGenerator<Row[]> {
   const text = 'SELECT * FROM messages WHERE room = $3 AND seq > $1 ORDER BY seq LIMIT $2'
-  return pages<Row>(query, text, ({ seq }) => seq, 0, [room])
+  return pages<Row>(query, text, ({ seq }) => [seq], [0], [room])
 }
 
-/** Rows of one read or one insert. */
-export const PAGE = 500
+/** Rows of one read. */
+const PAGE = 500
 
 /** An epoch that no log had before. */
 export function randomEpoch() {

@@ -102,7 +102,9 @@ test('a backup is restored where nothing is', async (t) => {
   await run(backup, env, file)
   const other = await newFile(t)
   await run(restore, other, file)
-  assert.deepEqual(readdirSync(dirname(other.DATA_FILE!)).sort(), ['hearth.db', 'hearth.db.lock'])
+  assert.deepEqual(readdirSync(dirname(other.DATA_FILE!)).sort(), [
+    ...['hearth.db', 'hearth.db.lock', 'hearth.db.tools.lock'],
+  ])
   await withLog(t, other, async ({ log }) => {
     assert.equal((await log.page('lobby', 1)).messages[0]?.body, 'one')
   })

@@ -40,13 +40,15 @@ async function nothingIsLeft(t: TestContext, newPlace: NewPlace) {
     await log.append([react(zora, 1), react(bob, 2), say(bob, 'hi', { mentions: [zora.id] })])
     await log.append([say(zora, 'secret old', { room }), say(bob, 'x', { room })])
     await log.append([edit(zora, 1, 'secret late', { room }), say(bob, 'y', { room })])
+    const id = '00000000-0000-0000-0000-000000000000'
+    await log.append([say(zora, 'secret of the lowest id', { room, id })])
     await log.append(Array.from({ length: 130 }, (_, n) => say(zora, `secret ${n}`)))
     await log.search('lobby', 'secret', 5)
     await age(env, room, 1)
     await run(retain, env, '--days', '30', '--room', room)
 
     const { text, told } = await run(forget, env, 'zORA')
-    assert.match(text, /131 messages erased, 1 reactions .* 1 sessions and 2 memberships/)
+    assert.match(text, /132 messages erased, 1 reactions .* 1 sessions and 2 memberships/)
     assert.match(told, /run it again/)
     assert.doesNotMatch((await run(exportLog, env)).text, /secret|zora/i)
     assert.equal(await accounts.session('h'), null)
@@ -120,7 +122,7 @@ test('on SQLite the person is out within five seconds, and all others hear withi
   assert.equal((await bob.next('message')).kind, 'delete')
   assert.equal(bob.closed, null)
 
-  const { query, close } = openSqliteStore(env.DATA_FILE!, false)
+  const { query, close } = await openSqliteStore(env.DATA_FILE!, 'read', () => {})
   t.after(close)
   const left = async () => (await query('SELECT session FROM revocations')).length
   assert.equal(await left(), 2)

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import type { Command } from '../../tools/command.ts'
+import type { Command, Context } from '../../tools/command.ts'
 import { useStore } from '../../tools/place.ts'
+import { NO_PROGRESS } from '../../tools/progress.ts'
 import type { Store } from '../../tools/store.ts'
-import { violations } from '../../tools/check.ts'
+import { faultsOf } from '../../tools/check.ts'
 import { readConfig } from '../../src/config.ts'
 import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
 import { createSqliteAccounts } from '../../src/store/sqlite-accounts.ts'
@@ -50,13 +51,25 @@ export function configOf(env: Env) {
 }
 
 /** Runs a command as the command line does. */
-export async function run(command: Command, env: Env, ...args: string[]) {
+export function run(command: Command, env: Env, ...args: string[]) {
+  return runWith({}, command, env, ...args)
+}
+
+/** The same, with something of the context of our own. */
+export async function runWith(
+  own: Partial<Pick<Context, 'progress' | 'tell'>>,
+  command: Command,
+  env: Env,
+  ...args: string[]
+) {
   let text = ''
   const told: string[] = []
-  const context = {
+  const context: Context = {
     config: configOf(env),
-    write: async (more: string) => void (text += more),
-    tell: (line: string) => void told.push(line),
+    write: async (more) => void (text += more),
+    tell: (line) => void told.push(line),
+    progress: NO_PROGRESS,
+    ...own,
   }
   const code = (await command.run(args, context)) ?? 0
   return { code, text, told: told.join('\n') }
@@ -72,16 +85,16 @@ export async function assertRefused(running: Promise<unknown>, ...words: string[
   })
 }
 
-/** Uses the tables of a place beside whoever has it open. */
+/** Uses the tables of a place beside whoever has it open, and in nobody's turn. */
 export function beside<T>(env: Env, work: (store: Store) => Promise<T>): Promise<T> {
-  return useStore(configOf(env), false, work)
+  return useStore({ config: configOf(env), tell: () => {} }, 'read', work)
 }
 
 /** Everything `check` has to say. */
 export function faults(env: Env): Promise<string[]> {
-  return beside(env, async ({ query }) => {
+  return beside(env, async (store) => {
     const found: string[] = []
-    for await (const fault of violations(query)) found.push(fault)
+    for await (const fault of faultsOf(store)) found.push(fault)
     return found
   })
 }

@@ -1,16 +1,13 @@
 /** Retention: what is old goes from the beginning of a room, and everything else stays right. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import * as v from 'valibot'
 import { LogEntries, LogPage, parseEvents } from '../../static/protocol.js'
 import { retain } from '../../tools/retain.ts'
 import { connect, newcomer, post, signIn, startServer } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say, tell } from '../store/drafts.ts'
-import { ROOT } from '../process.ts'
+import { startTool } from './command-line.ts'
 import {
   age,
   assertRefused,
@@ -20,7 +17,6 @@ import {
   onBoth,
   run,
   withLog,
-  type Env,
   type NewPlace,
 } from './places.ts'
 
@@ -204,16 +200,15 @@ test('killed in the middle, the floor says what is gone', async (t) => {
     await log.search('lobby', 'words', 1)
   })
   await age(env, 'lobby', 2_000)
-  const child = startTool(t, env, 'retain', ...OLD, '--all')
-  const ended = once(child, 'close')
+  const tool = startTool(t, env, ['retain', ...OLD, '--all'])
   const floor = () =>
     beside(env, async ({ query }) => {
       const [room] = await query<{ floor: number }>('SELECT floor FROM rooms')
       return room!.floor
     })
   while ((await floor()) < 400) await new Promise((resolve) => setImmediate(resolve))
-  process.kill(child.pid!, 'SIGKILL')
-  await ended
+  tool.kill('SIGKILL')
+  await tool.end
   const reached = await floor()
   assert.ok(reached < 1_999, `${reached}`)
   assert.deepEqual(await faults(env), [])
@@ -221,15 +216,3 @@ test('killed in the middle, the floor says what is gone', async (t) => {
   assert.equal(await floor(), 1_999)
   assert.deepEqual(await faults(env), [])
 })
-
-/** The real command, on the runtime of the test. */
-function startTool(t: TestContext, env: Env, ...args: string[]) {
-  const argv = process.versions.deno ? ['run', '--allow-all'] : ['--import', 'tsx']
-  const child = spawn(process.execPath, [...argv, 'tools/main.ts', ...args], {
-    cwd: ROOT,
-    env: { ...process.env, ...env },
-    stdio: 'ignore',
-  })
-  t.after(() => child.exitCode ?? child.signalCode ?? process.kill(child.pid!, 'SIGKILL'))
-  return child
-}

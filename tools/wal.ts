@@ -1,0 +1,54 @@
+/** The `-wal` file, into which a tool writes beside a server, and which only the server empties. */
+
+import { sleep, systemClock } from '../src/clock.ts'
+import type { Database } from '../src/store/sqlite.ts'
+import { tryLock } from './turn.ts'
+
+/**
+ * Pages that may wait in it, 32 MB; to write them into the file takes a server that has little else
+ * to do some 100 ms.
+ */
+const MOST = 8_192
+/** Between two looks whether that is done. ms */
+const LOOK_MS = 250
+
+/** What a server deletes within 15 s (`renewMs`), as it is so old. */
+const ASK = "INSERT OR IGNORE INTO revocations (at, session) VALUES (0, 'checkpoint')"
+const IS_ASKED = "SELECT 1 FROM revocations WHERE at = 0 AND session = 'checkpoint'"
+
+/**
+ * A server writes the pages into its file (a checkpoint) behind a commit of its own, and by itself
+ * one that hears nothing would not commit: it is given something to do.
+ * @returns to be called between two steps: waits while there is too much in the `-wal`
+ */
+export function createRelief({ db, file }: Pick<Database, 'db' | 'file'>, most = MOST) {
+  const isAsked = db.prepare(IS_ASKED)
+  // It only counts; before SQLite 3.51 it is a passive checkpoint, which does no harm in sound ones.
+  const pages = db.prepare('PRAGMA wal_checkpoint(NOOP)')
+  const waiting = () => {
+    const { log, checkpointed } = pages.get() as { log: number; checkpointed: number }
+    return log - checkpointed
+  }
+  let allowed = most
+  return async () => {
+    if (waiting() <= allowed) return
+    if (!emptyAlone({ db, file })) {
+      db.exec(ASK)
+      while (isAsked.get() && !emptyAlone({ db, file })) await sleep(systemClock, LOOK_MS)
+    }
+    // Whoever reads for long, as an export does, keeps some of them there.
+    allowed = waiting() + most
+  }
+}
+
+/** While no server runs, and none can start. @returns whether that is so */
+function emptyAlone({ db, file }: Pick<Database, 'db' | 'file'>) {
+  const release = tryLock(`${file}.lock`)
+  if (!release) return false
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    return true
+  } finally {
+    release()
+  }
+}
