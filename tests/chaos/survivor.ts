@@ -26,6 +26,9 @@ interface Place {
   epoch?: string
   joinedHead: number
   joinedAt: number
+  /** Joins that have no answer, in their order; and the last one that had. */
+  joins: number[]
+  answered: number
   /** The page of a fresh join is next. */
   isPageDue: boolean
   /** Pages asked for, in their order. */
@@ -131,8 +134,8 @@ export class Survivor extends Person {
 
   enter(room: string) {
     const position = this.#options.fromStart ? { after: 0 } : null
-    const none = { isIn: false, joinedHead: 0, joinedAt: 0, isPageDue: false, asks: [] }
-    const place = this.#places.get(room) ?? { wants: 'out', position, ...none }
+    const none = { isIn: false, joinedHead: 0, joinedAt: 0, answered: 0, isPageDue: false }
+    const place = this.#places.get(room) ?? { wants: 'out', position, ...none, joins: [], asks: [] }
     this.#places.set(room, place)
     if (place.wants === 'in') return
     place.wants = 'in'
@@ -203,6 +206,7 @@ export class Survivor extends Person {
     for (const place of this.#places.values()) {
       place.isIn = place.isPageDue = false
       place.asks = []
+      place.joins = []
     }
   }
 
@@ -240,6 +244,7 @@ export class Survivor extends Person {
     const place = this.#places.get(room)!
     if (!this.isOpen) return
     place.joinedAt = this.now()
+    place.joins.push(place.joinedAt)
     const { position, epoch } = place
     this.note({ type: 'join', conn: this.#conn, room, after: position?.after })
     this.#sendFrame({ type: 'join', room, ...position, ...(epoch !== undefined && { epoch }) })
@@ -281,7 +286,9 @@ export class Survivor extends Person {
 
   #joined({ room, head, from, reset, epoch }: EventOf<'joined'>) {
     const place = this.#places.get(room)!
-    this.note({ type: 'joined', conn: this.#conn, room, head, from, reset, asked: place.joinedAt })
+    // A join that is sent again for want of an answer is answered twice.
+    const asked = (place.answered = place.joins.shift() ?? place.joinedAt)
+    this.note({ type: 'joined', conn: this.#conn, room, head, from, reset, asked })
     place.isPageDue = reset || place.position === null
     if (place.isPageDue) place.position = { after: from - 1 }
     place.isIn = true
@@ -313,7 +320,7 @@ export class Survivor extends Person {
   #page({ room, head, messages }: EventOf<'history'>) {
     const place = this.#places.get(room)
     const isJoins = place?.isPageDue === true
-    const ask = isJoins ? { at: place.joinedAt, before: null } : place?.asks.shift()
+    const ask = isJoins ? { at: place.answered, before: null } : place?.asks.shift()
     if (place && isJoins) {
       place.isPageDue = false
       const last = messages.at(-1)
@@ -329,7 +336,10 @@ export class Survivor extends Person {
     if (of === 'say' && id !== undefined) return this.#refusedSay(id, code, retryAfterMs)
     const place = room === undefined ? undefined : this.#places.get(room)
     if (room === undefined || !place) return
-    if (of === 'join') return this.#later(retryAfterMs, () => this.#join(room))
+    if (of === 'join') {
+      place.joins.shift()
+      return this.#later(retryAfterMs, () => this.#join(room))
+    }
     if (of === 'leave') return this.#later(retryAfterMs, () => this.#leave(room))
     if (of !== 'history') return
     place.asks.shift()
