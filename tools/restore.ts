@@ -1,6 +1,6 @@
 /** `restore` and `new-epoch`: an older state takes the place of the log, and clients notice. */
 
-import { existsSync, linkSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { claim, migrate } from '../src/store/sqlite.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
@@ -53,6 +53,7 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean, p
   const release = claim(file)
   try {
     const part = `${file}.part`
+    if (isSame(part, backup)) throw new ToolError(`${backup} would be written over: move it away`)
     rmSync(part, { force: true })
     const copy = await copyChecked(backup, part, progress, (db) => {
       migrate(db, backup)
@@ -66,6 +67,10 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean, p
   } finally {
     release()
   }
+}
+
+function isSame(path: string, other: string) {
+  return existsSync(path) && realpathSync(path) === realpathSync(other)
 }
 
 /** What is not yet in a database, where its server was killed. */

@@ -25,6 +25,8 @@ export const retain: Command = {
     if (!(days > 0) || positionals.length > 0) throw new UsageError('--days: a number above 0')
     if (!values.room === !values.all) throw new UsageError('either --room or --all')
     const before = new Date(systemClock.date().getTime() - days * DAY_MS)
+    if (Number.isNaN(before.getTime()))
+      throw new UsageError('--days: so long ago there was nothing')
     await useStore(context, 'write', async (store) => {
       context.progress.begin('dropping', 'entries')
       for (const room of await roomsOf(store.query, values.room)) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import process from 'node:process'
 import { test } from 'node:test'
@@ -128,6 +128,10 @@ test('what is no backup is refused, and what is there stays', async (t) => {
   await assertRefused(run(restore, env, `${folder}/torn`, '--replace'), 'lobby', '2')
   await assertRefused(run(restore, env, `${folder}/newer`, '--replace'), 'newer')
   await assertRefused(run(restore, env, `${folder}/nothing`, '--replace'), 'nothing')
+  const ownPart = `${env.DATA_FILE}.part`
+  await run(backup, env, ownPart)
+  await assertRefused(run(restore, env, ownPart, '--replace'), 'written over')
+  rmSync(ownPart)
   assert.deepEqual(readFileSync(env.DATA_FILE!), before)
   assert.ok(!existsSync(`${env.DATA_FILE}.part`))
   await assertRefused(run(backup, await newFile(t), `${folder}/x`), 'there is no')

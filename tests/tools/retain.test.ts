@@ -184,7 +184,15 @@ void test('retention', (t) =>
 test('how it must be asked', async (t) => {
   const env = await newFile(t)
   await withLog(t, env, ({ log }) => log.append([say(ann)]))
-  for (const args of [[], ['--all'], ['--days', '0', '--all'], ['--days', 'x', '--all'], OLD]) {
+  const ENDLESS = ['--days', '1e99', '--all']
+  for (const args of [
+    [],
+    ['--all'],
+    ['--days', '0', '--all'],
+    ['--days', 'x', '--all'],
+    OLD,
+    ENDLESS,
+  ]) {
     await assertRefused(run(retain, env, ...args))
   }
   await assertRefused(run(retain, env, ...OLD, '--all', '--room', 'lobby'), '--room')
