@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BUGS, hunt } from './chaos/bugs.ts'
+import { BUGS, hunt, spoil } from './chaos/bugs.ts'
 import { BOUNDS, CARE } from './chaos/liveness.ts'
 import { runAsTest } from './chaos/short.ts'
 import { findDeno } from './deno.js'
@@ -26,6 +26,10 @@ test('three nodes, each kind of fault: nothing is lost, doubled or out of order'
   } as const
   const least = { kills: 3, acks: 300, repeats: 10, resumes: 40, posted: 30, streams: 10 }
   await runAsTest(t, options, least)
+})
+
+test('each planted bug is still one of the source as it is', () => {
+  for (const bug of BUGS) assert.ok(spoil(bug).size > 0)
 })
 
 test('the harness catches a server that takes what is waiting in any order', async () => {

@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Scope } from '../process.ts'
+import { ROOT, type Scope } from '../process.ts'
 import type { Violation } from './checker.ts'
 import { copyCheckout } from './checkout.ts'
 import { CARE } from './liveness.ts'
@@ -159,8 +159,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/chat/room.ts',
-        from: 'if (isUsual && this.#freshPage?.head === this.#sequencer.head) return',
-        to: 'if (isUsual && this.#freshPage) return',
+        from: 'if (known?.head === this.#sequencer.head && known.floor >= floor) return known',
+        to: 'if (known && known.floor >= floor) return known',
       },
     ],
   },
@@ -299,13 +299,22 @@ export async function hunt(
 }
 
 /** @returns the folder of a checkout with the bug in it, gone with the scope */
-export function plant(scope: Scope, { name, edits }: Bug): string {
+export function plant(scope: Scope, bug: Bug): string {
   const folder = copyCheckout(scope)
-  for (const { file, from, to } of edits) {
-    const path = join(folder, file)
-    const parts = readFileSync(path, 'utf8').split(from)
-    if (parts.length !== 2) throw new Error(`${name}: ${file} has ${parts.length - 1} of: ${from}`)
-    writeFileSync(path, parts.join(to))
-  }
+  for (const [file, text] of spoil(bug, folder)) writeFileSync(join(folder, file), text)
   return folder
+}
+
+/**
+ * What the files of a checkout are with the bug in them.
+ * @throws {Error} when they are not what the bug was made for
+ */
+export function spoil({ name, edits }: Bug, root = ROOT): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>()
+  for (const { file, from, to } of edits) {
+    const parts = (texts.get(file) ?? readFileSync(join(root, file), 'utf8')).split(from)
+    if (parts.length !== 2) throw new Error(`${name}: ${file} has ${parts.length - 1} of: ${from}`)
+    texts.set(file, parts.join(to))
+  }
+  return texts
 }
