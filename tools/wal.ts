@@ -11,6 +11,9 @@ import { tryLock } from './turn.ts'
 const MOST = 8_192
 /** Between two looks whether that is done. ms */
 const LOOK_MS = 250
+/** Looks for the end of a checkpoint, once the commit before it is seen, 10 s; and asks for one. */
+const LOOKS = 40
+const ASKS = 2
 
 /** What a server deletes within 15 s (`renewMs`), as it is so old. */
 const ASK = "INSERT OR IGNORE INTO revocations (at, session) VALUES (0, 'checkpoint')"
@@ -29,13 +32,19 @@ export function createRelief({ db, file }: Pick<Database, 'db' | 'file'>, most =
     const { log, checkpointed } = pages.get() as { log: number; checkpointed: number }
     return log - checkpointed
   }
+  const look = () => sleep(systemClock, LOOK_MS)
+
+  const ask = async () => {
+    if (emptyAlone({ db, file })) return
+    db.exec(ASK)
+    while (isAsked.get() && !emptyAlone({ db, file })) await look()
+    for (let looks = 0; looks < LOOKS && waiting() > most / 2; looks += 1) await look()
+  }
+
   let allowed = most
   return async () => {
     if (waiting() <= allowed) return
-    if (!emptyAlone({ db, file })) {
-      db.exec(ASK)
-      while (isAsked.get() && !emptyAlone({ db, file })) await sleep(systemClock, LOOK_MS)
-    }
+    for (let asks = 0; asks < ASKS && waiting() > most / 2; asks += 1) await ask()
     // Whoever reads for long, as an export does, keeps some of them there.
     allowed = waiting() + most
   }
