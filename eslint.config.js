@@ -20,6 +20,15 @@ const arrow = (message, ...group) => ({
   'no-restricted-imports': ['error', { patterns: [{ group, message }] }],
 })
 
+/** Folders of the kernel, each below the next. */
+const KERNEL = ['auth', 'store', 'chat', 'http']
+/** Folders that only a setting, or a request, opens. */
+const ROOMS = ['cluster', 'search', 'watch', 'spec', 'login']
+/** Where all is put together. */
+const COMPOSITION = ['**/main.ts', '**/hearth.ts', '**/app.ts', '**/storage.ts']
+const OPENS = 'Rooms are opened by `import()` where all is put together, and nowhere else.'
+const inside = (/** @type {string} */ folder) => `**/${folder}/**`
+
 export default defineConfig(
   globalIgnores(['data/', 'coverage/', 'bench/peers/']),
   js.configs.recommended,
@@ -76,23 +85,45 @@ export default defineConfig(
       ],
     },
   },
+  ...KERNEL.map((layer, index) => ({
+    files: [`src/${layer}/**`],
+    rules: {
+      ...arrow(
+        `Arrows go down: main → hearth → app → ${[...KERNEL].reverse().join(' → ')}; no room is loaded from here.`,
+        ...[...COMPOSITION, ...ROOMS.map(inside)],
+        ...KERNEL.slice(index + 1).map(inside),
+      ),
+      'no-restricted-syntax': ['error', { selector: 'ImportExpression', message: OPENS }],
+    },
+  })),
   {
     files: ['src/chat/**'],
     rules: arrow(
-      'chat/ knows the interfaces of the store, nothing above it and no implementation.',
-      ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts', '**/store/*sqlite*'],
-      ...['**/store/*postgres*', '**/cluster/**'],
+      'chat/ knows the interfaces of the store, and no database.',
+      ...[...COMPOSITION, ...ROOMS.map(inside), '**/http/**'],
+      ...['sqlite', 'file', 'schema', 'sql', 'append', 'reads', 'doors', 'create-log'].map(
+        (name) => `**/store/${name}.ts`,
+      ),
     ),
   },
   {
-    files: ['src/store/**', 'src/cluster/**'],
+    files: ['src/*.ts'],
+    ignores: COMPOSITION.map((file) => file.replace('**', 'src')),
     rules: arrow(
-      'The store knows nothing of what uses it.',
-      ...['**/http/**', '**/app.ts', '**/main.ts', '**/config.ts'],
+      'What everybody uses knows nobody.',
+      ...[...COMPOSITION, ...ROOMS.map(inside), ...KERNEL.map(inside)],
     ),
   },
   {
-    files: ['src/auth/**', 'src/http/**'],
-    rules: arrow('Arrows go down: main → app → http.', '**/app.ts', '**/main.ts'),
+    files: COMPOSITION.map((file) => file.replace('**', 'src')),
+    rules: arrow(OPENS, ...ROOMS.map(inside)),
   },
+  ...ROOMS.map((room) => ({
+    files: [`src/${room}/**`],
+    rules: arrow(
+      'A room knows the kernel, and no other room.',
+      ...['**/main.ts', '**/hearth.ts', '**/app.ts'],
+      ...ROOMS.filter((other) => other !== room).map(inside),
+    ),
+  })),
 )

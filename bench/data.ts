@@ -3,7 +3,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openDatabase } from '../src/store/sqlite.ts'
+import { systemClock } from '../src/clock.ts'
+import { openDataFile } from '../src/store/file.ts'
 import { startNats } from '../tests/nats.ts'
 import { startPostgres } from '../tests/postgres.ts'
 
@@ -14,7 +15,7 @@ const BATCH = 500_000
 export function makeLog(messages: number) {
   const folder = mkdtempSync(join(tmpdir(), 'hearth-bench-'))
   const path = join(folder, 'hearth.db')
-  const { db, close } = openDatabase(path)
+  const { db, close } = openDataFile(path, systemClock)
   db.exec('PRAGMA synchronous = OFF')
   db.exec("INSERT INTO rooms (room) VALUES ('room-0')")
   for (let from = 0; from < messages; from += BATCH) {

@@ -64,6 +64,7 @@ const Environment = v.object({
   DATA_FILE: v.optional(v.string(), 'data/hearth.db'),
   DATABASE_URL: postgres,
   NATS_URL: nats,
+  SEARCH: flag('true'),
   TLS_CERT: text,
   TLS_KEY: text,
   ALLOWED_ORIGINS: list,
@@ -99,6 +100,8 @@ export interface Config {
   databaseUrl: string | undefined
   /** Servers of the bus; without them Postgres is the bus as well. May hold a password. */
   natsUrls: readonly string[] | undefined
+  /** Whether old messages are found by their words. */
+  search: boolean
   /** PEM files of a certificate, with its chain, and its key: then https and wss are served. */
   tls: { certFile: string; keyFile: string } | undefined
   /** Origins that a browser may come from; `null`: our own loopback address, known once we listen. */
@@ -157,6 +160,7 @@ function toConfig(settings: v.InferOutput<typeof Environment>): Config {
     dataFile: settings.DATA_FILE,
     databaseUrl: settings.DATABASE_URL,
     natsUrls: settings.NATS_URL,
+    search: settings.SEARCH,
     tls:
       settings.TLS_CERT && settings.TLS_KEY
         ? { certFile: settings.TLS_CERT, keyFile: settings.TLS_KEY }

@@ -10,6 +10,7 @@ import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
 import { createJournal } from './journal.ts'
+import type { LogDamaged } from './store/log.ts'
 import { createLogProbe, type LogProbe } from './store/probe.ts'
 import { Meter } from './meter.ts'
 import { openStorage } from './storage.ts'
@@ -25,23 +26,28 @@ export interface Hearth {
 }
 
 /**
+ * @param onDamage  hears that what is stored cannot be read: this must end
  * @throws {import('./store/log.ts').DatabaseError} when the data cannot be opened
  * @throws {import('./runtime/runtime.ts').AddressInUse} when the port is taken
  */
-export async function startHearth(config: Config, clock: Clock = systemClock): Promise<Hearth> {
+export async function startHearth(
+  config: Config,
+  clock: Clock = systemClock,
+  onDamage: (error: LogDamaged) => void = () => {},
+): Promise<Hearth> {
   const { limits } = config
   const meter = new Meter()
   const journal = createJournal(getLogger(['hearth']), clock, meter)
   const tls = config.tls && readCertificate(config.tls)
   const scheme = tls ? 'https' : 'http'
-  const { place, accounts, memberships, tickets, links, ...storage } = await openStorage({
-    ...{ config, clock, onFault: journal.fault },
+  const { place, accounts, memberships, tickets, links, search, ...storage } = await openStorage({
+    ...{ config, clock, onFault: journal.fault, onDamage },
   })
-  const { log, bus } = storage
+  const { log, bus, walBytes } = storage
   const { tokenEveryMessage } = config
   const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, journal, meter })
   const probe = createLogProbe({ log, clock, limits, journal })
-  const metrics = config.metricsToken ? await createMetrics({ hub, probe }) : undefined
+  const metrics = config.metricsToken ? await openMetrics({ hub, probe, walBytes }) : undefined
   let origins = config.allowedOrigins ?? loopbackOrigins(config.port, scheme)
   const app = createApp({
     config,
@@ -49,6 +55,7 @@ export async function startHearth(config: Config, clock: Clock = systemClock): P
     hub,
     journal,
     probe,
+    search,
     metrics,
     accounts,
     memberships,
@@ -104,7 +111,11 @@ async function createForeign(jwt: NonNullable<Config['jwt']>, clock: Clock) {
   return createForeignUsers(jwt, clock)
 }
 
-async function createMetrics(parts: { hub: Hub; probe: LogProbe }) {
+async function openMetrics(parts: {
+  hub: Hub
+  probe: LogProbe
+  walBytes: (() => number) | undefined
+}) {
   const { createMetrics } = await import('./watch/watch.ts')
   return createMetrics(parts)
 }

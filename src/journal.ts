@@ -2,8 +2,8 @@
 
 import type { Logger } from '@logtape/logtape'
 import type { Clock } from './clock.ts'
+import { Unavailable } from './faults.ts'
 import { Buckets } from './limits.ts'
-import { LogUnavailable } from './store/log.ts'
 import { Meter } from './meter.ts'
 
 /** Between two lines about a log that does not answer; without one for so long it is back. ms */
@@ -48,7 +48,7 @@ export function createJournal(logger: Logger, clock: Clock, meter = new Meter())
   let outage: { since: number; until: number } | null = null
   return {
     fault: (error, facts) => {
-      if (!(error instanceof LogUnavailable)) {
+      if (!(error instanceof Unavailable)) {
         meter.faults += 1
         return logger.error('fault', { error, ...facts })
       }

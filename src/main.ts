@@ -2,6 +2,7 @@
 
 import process from 'node:process'
 import { configure, getConsoleSink, jsonLinesFormatter } from '@logtape/logtape'
+import { systemClock } from './clock.ts'
 import { readConfig, type Config } from './config.ts'
 import { warnOfDescriptors } from './descriptors.ts'
 import { startHearth, type Hearth } from './hearth.ts'
@@ -19,7 +20,9 @@ async function main() {
   await configureLogs(config)
   warnOfDescriptors(config.limits.connections)
   try {
-    const starting = startHearth(config)
+    const starting = startHearth(config, systemClock, ({ message }) => {
+      fail(`Hearth ends: ${message}; restore a backup`, EXIT_FAILED)
+    })
     endOnSignal(starting)
     const { url, place } = await starting
     console.log(`Hearth is at ${url}, messages are kept in ${place}`)

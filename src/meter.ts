@@ -1,7 +1,6 @@
 /** What happens on this node, in plain numbers: raised where it happens, read by whoever asks. */
 
 import { CLOSE } from '../static/protocol.js'
-import type { Outcome } from './store/log.ts'
 
 /** How often each of several things happened; what is known from the start begins at 0. */
 export class Tally extends Map<string, number> {
@@ -54,7 +53,7 @@ export class Meter {
   observe: <K extends keyof Observed>(what: K, value: Observed[K]) => void = () => {}
 
   /** What became of a draft that waited for `ms`. */
-  settle(outcome: Outcome, ms: number) {
+  settle(outcome: { entry?: { kind: string } | undefined; repeat?: boolean }, ms: number) {
     this.observe('append', ms)
     if (!outcome.entry) return
     if (outcome.repeat) this.repeats += 1

@@ -1,22 +1,23 @@
-/** Where everything is kept, and what the nodes that share it hear of each other by. */
+/** What everything is kept in, and what the nodes that share it hear of each other by. */
 
-import { createSqliteAccounts } from './store/sqlite-accounts.ts'
-import type { Accounts } from './store/accounts.ts'
-import type { Memberships } from './store/memberships.ts'
-import { createSqliteMemberships } from './store/sqlite-memberships.ts'
-import { createTickets, type Tickets } from './store/tickets.ts'
 import type { Bus } from './chat/bus.ts'
-import type { Directory } from './store/nodes.ts'
 import { localBus } from './chat/local.ts'
-import { createSqliteDirectory } from './store/sqlite-nodes.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
-import type { Log } from './store/log.ts'
-import { openDatabase } from './store/sqlite.ts'
-import { createSqliteLog } from './store/sqlite-log.ts'
+import { createAccounts, type Accounts } from './store/accounts.ts'
+import { createLog } from './store/create-log.ts'
+import type { AppendNew } from './store/append.ts'
+import { openDataFile, type DataFile } from './store/file.ts'
+import type { Log, LogDamaged, Search } from './store/log.ts'
+import { createMemberships, type Memberships } from './store/memberships.ts'
+import { createLonelyDirectory, type Directory } from './store/nodes.ts'
+import type { Sql } from './store/sql.ts'
+import { createTickets, type Tickets } from './store/tickets.ts'
 
 export interface Storage {
   log: Log
+  /** Undefined where it is switched off. */
+  search: Search | undefined
   accounts: Accounts
   memberships: Memberships
   tickets: Tickets
@@ -26,64 +27,70 @@ export interface Storage {
   directory: Directory
   /** For people: where messages are kept; never with a password. */
   place: string
+  /** How long the -wal of the SQLite file is, where there is one. */
+  walBytes: (() => number) | undefined
 }
 
 export interface StorageOptions {
-  config: Config
+  config: Pick<Config, 'limits' | 'dataFile' | 'databaseUrl' | 'natsUrls' | 'search'>
   clock: Clock
   /** Gets what nobody expected, for the operator. */
   onFault(error: unknown): void
+  /** Hears that what is stored cannot be read: nothing more may be promised. */
+  onDamage?(error: LogDamaged): void
+}
+
+/** A database, and what goes with it. */
+export interface Base {
+  sql: Sql
+  /** As `sql`, kept for appends. */
+  appendSql?: Sql
+  /** The short way for new messages, where there is one. */
+  appendNew?: AppendNew
+  epoch: string
+  bus: Bus
+  directory: Directory
+  /** Where it is a SQLite file. */
+  file?: DataFile
+  place: string
+  close(): Promise<void>
 }
 
 /**
  * Waits for a Postgres that cannot be reached, and says so.
  * @throws {import('./store/log.ts').DatabaseError} when the data cannot be opened
  */
-export function openStorage(options: StorageOptions): Promise<Storage> {
-  const { databaseUrl } = options.config
-  return databaseUrl ? onPostgres(databaseUrl, options) : onSqlite(options)
-}
-
-/** One node. What is loaded for many is left out, as it would double the time to start. */
-async function onSqlite({ config, clock, onFault }: StorageOptions): Promise<Storage> {
-  const { limits, dataFile } = config
-  const database = openDatabase(dataFile)
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const { config, clock, onFault } = options
+  const { limits, databaseUrl } = config
+  // What many nodes need is loaded for many nodes: it would double the time to start.
+  const base = databaseUrl
+    ? await (await import('./cluster/cluster.ts')).openCluster(databaseUrl, options)
+    : onSqlite(options)
+  const { sql, bus, directory, place, file } = base
+  const search = config.search
+    ? await (await import('./search/search.ts')).openSearch({ sql, file, clock, onFault })
+    : undefined
+  const close = async () => {
+    await search?.close()
+    await base.close()
+  }
   return {
-    log: createSqliteLog(database, clock, onFault),
-    accounts: createSqliteAccounts(database, limits, clock),
-    memberships: createSqliteMemberships(database, clock),
-    tickets: createTickets(limits.ticketMs, clock),
-    links: createTickets(limits.linkMs, clock),
-    bus: localBus,
-    directory: createSqliteDirectory(database),
-    place: dataFile,
+    log: createLog({ ...base, clock, rests: !!file, onAppended: search?.note, close }),
+    accounts: createAccounts(sql, limits, clock),
+    memberships: createMemberships(sql),
+    tickets: createTickets(sql, 'ticket', limits.ticketMs),
+    links: createTickets(sql, 'link', limits.linkMs),
+    ...{ search, bus, directory, place, walBytes: file?.walBytes },
   }
 }
 
-async function onPostgres(url: string, { config, clock, onFault }: StorageOptions) {
-  const { limits, natsUrls } = config
-  const options = { limits, clock, onFault }
-  const { openPostgres } = await import('./cluster/postgres.ts')
-  const { createPostgresLog } = await import('./store/postgres-log.ts')
-  const { createPostgresAccounts } = await import('./store/postgres-accounts.ts')
-  const { createPostgresMemberships } = await import('./store/postgres-memberships.ts')
-  const { createPostgresTickets } = await import('./store/postgres-tickets.ts')
-  const { createPostgresDirectory } = await import('./store/postgres-nodes.ts')
-  const { createNotifyBus } = await import('./cluster/notify.ts')
-  const db = await openPostgres(url, options)
-  const { epoch } = db
-  const bus = natsUrls
-    ? (await import('./cluster/nats.ts')).createNatsBus({ servers: natsUrls, epoch, ...options })
-    : createNotifyBus(db, options)
-  const { host, pathname } = new URL(url)
+function onSqlite({ config: { dataFile }, clock, onDamage }: StorageOptions): Base {
+  const file = openDataFile(dataFile, clock, onDamage)
+  const { sql, epoch, close } = file
   return {
-    log: createPostgresLog(db, clock),
-    accounts: createPostgresAccounts(db, limits, clock),
-    memberships: createPostgresMemberships(db),
-    tickets: createPostgresTickets(db, 'ticket', limits.ticketMs),
-    links: createPostgresTickets(db, 'link', limits.linkMs),
-    bus,
-    directory: createPostgresDirectory(db, limits),
-    place: `Postgres at ${host}${pathname}`,
+    ...{ sql, epoch, file, bus: localBus, place: dataFile },
+    directory: createLonelyDirectory(sql),
+    close: async () => close(),
   }
 }

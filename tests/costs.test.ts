@@ -5,12 +5,13 @@ import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { Hono } from 'hono'
 import { runtime } from '#runtime'
-import { createSqliteDirectory } from '../src/store/sqlite-nodes.ts'
-import { openDatabase } from '../src/store/sqlite.ts'
+import { openDataFile } from '../src/store/file.ts'
+import { createLonelyDirectory } from '../src/store/nodes.ts'
+import { createSqliteSql } from '../src/store/sqlite.ts'
 import type { Sqlite } from '../src/runtime/runtime.ts'
 import { NO_RATES, openHub } from './chat/fakes.ts'
 import { handshake, RawSocket } from './conformance/raw.ts'
-import { holdAppends } from './helpers.ts'
+import { holdAppends, TestClock } from './helpers.ts'
 import { nthUser, userId } from './store/drafts.ts'
 
 const MEMBERS = 200
@@ -67,12 +68,12 @@ test('a quiet node sends nothing between two pings', async (t) => {
 })
 
 test('a quiet node on SQLite asks little, by its keys, and writes nothing', async (t) => {
-  const database = openDatabase(':memory:')
-  t.after(() => database.close())
-  const { db } = database
+  const clock = new TestClock()
+  const { db, close } = openDataFile(':memory:', clock)
+  t.after(close)
   const counts = { statements: 0 }
-  const directory = createSqliteDirectory({ db: countRuns(db, counts) })
-  const { log, connect, clock } = openHub(t, { directory })
+  const directory = createLonelyDirectory(createSqliteSql(countRuns(db, counts), clock))
+  const { log, connect } = openHub(t, { directory, clock })
   for (let n = 0; n < MEMBERS; n += 1) await connect(nthUser(n)).join()
   await clock.advance(6_000)
   const written = () => (db.prepare('SELECT total_changes() AS n').get() as { n: number }).n
@@ -82,7 +83,7 @@ test('a quiet node on SQLite asks little, by its keys, and writes nothing', asyn
   assert.equal(counts.statements - asked, 10 + 1, 'which sessions ended, and what is old of that')
   assert.equal(written(), before)
   const plan = db.prepare('EXPLAIN QUERY PLAN SELECT session FROM revocations WHERE at >= 1').all()
-  assert.match(JSON.stringify(plan), /SEARCH revocations USING PRIMARY KEY/)
+  assert.match(JSON.stringify(plan), /SEARCH revocations USING INDEX revocations_by_time/)
 })
 
 test('a frame of any length arrives as one text frame', async (t) => {

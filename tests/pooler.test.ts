@@ -5,14 +5,14 @@ import { spawn } from 'node:child_process'
 import { chownSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
-import { createPostgresAccounts } from '../src/store/postgres-accounts.ts'
-import { createPostgresTickets } from '../src/store/postgres-tickets.ts'
-import { createPostgresDirectory } from '../src/store/postgres-nodes.ts'
+import { createDirectory } from '../src/cluster/nodes.ts'
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
-import { createPostgresLog } from '../src/store/postgres-log.ts'
+import { createAccounts } from '../src/store/accounts.ts'
+import { createTickets } from '../src/store/tickets.ts'
 import { tempFolder } from './helpers.ts'
 import { nthUser, react, say, tell } from './store/drafts.ts'
+import { openLog } from './store/opened.ts'
 import { openDatabase, startPostgres } from './postgres.ts'
 import { unprivileged } from './postgres-files.ts'
 import { freePort } from './process.ts'
@@ -67,8 +67,9 @@ void test('behind a transaction-mode pooler', async (t) => {
   const url = (await server.newDatabase()).replace(`:${server.port}/`, `:${port}/`)
   const dbs = await Promise.all([1, 2, 3].map(() => openDatabase(t, url)))
   assert.equal(new Set(dbs.map(({ epoch }) => epoch)).size, 1)
-  const logs = dbs.map((db) => createPostgresLog(db, systemClock))
-  const accounts = dbs.map((db) => createPostgresAccounts(db, DEFAULT_LIMITS, systemClock))
+  const logs = await Promise.all(dbs.map((db) => openLog(db, systemClock)))
+  t.after(() => Promise.all(logs.map((log) => log.close())))
+  const accounts = dbs.map((db) => createAccounts(db.sql, DEFAULT_LIMITS, systemClock))
 
   await t.test('the log: three nodes with thirty connections over three', async () => {
     const appends = Array.from({ length: 90 }, (_, n) =>
@@ -100,12 +101,12 @@ void test('behind a transaction-mode pooler', async (t) => {
   })
 
   await t.test('tickets and the directory', async () => {
-    const tickets = dbs.map((db) => createPostgresTickets(db, 'ticket', 30_000))
+    const tickets = dbs.map((db) => createTickets(db.sql, 'ticket', 30_000))
     const pass = { user: nthUser(1).id, session: 'hash', address: null }
     const { ticket } = await tickets[0]!.issue(pass)
     const answers = await Promise.all(tickets.map((node) => node.redeem(ticket)))
     assert.deepEqual(answers.filter(Boolean), [pass])
-    const [a, b] = dbs.map((db) => createPostgresDirectory(db, DEFAULT_LIMITS))
+    const [a, b] = dbs.map((db) => createDirectory(db, DEFAULT_LIMITS))
     assert.deepEqual(
       [await a!.renew(true), await b!.renew(true), await a!.renew(true)],
       [false, false, true],

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
@@ -63,20 +63,28 @@ test('what `npm start` runs does the same on every Node', async (t) => {
 /** What a file loads at once, and what it loads when it comes to that. Types are not loaded. */
 const AT_ONCE = /^(?:import|export) (?!type )(?:[^']* from )?'([^']+)'|\brequire\('([^']+)'\)/gm
 const LATER = /await import\('([^']+)'\)/g
+const ROOMS = ['cluster', 'search', 'watch', 'spec', 'login']
 
-test('a start loads what everybody needs, and nothing else', () => {
+/** The files of ours, and the packages, that these load at once; with what they load later. */
+function loadedBy(...names: string[]) {
   const packages = new Set<string>()
-  const files = new Set([join(ROOT, 'src/main.ts'), join(ROOT, 'src/runtime/node.ts')])
+  const files = new Set(names)
   const later: string[] = []
   for (const file of files) {
-    const text = readFileSync(file, 'utf8')
+    const text = readFileSync(join(ROOT, file), 'utf8')
     for (const [, name] of text.matchAll(LATER)) later.push(join(dirname(file), name!))
     for (const [, imported, name = imported!] of text.matchAll(AT_ONCE)) {
       if (name.startsWith('.')) files.add(join(dirname(file), name))
       else if (!/^(node:|#)/.test(name)) packages.add(name.replace(/^((?:@.+?\/)?[^/]+).*/, '$1'))
     }
   }
-  assert.deepEqual([...packages].sort(), [
+  return { files, packages, later }
+}
+
+const kernel = loadedBy('src/main.ts', 'src/runtime/node.ts')
+
+test('a start loads what everybody needs, and nothing else', () => {
+  assert.deepEqual([...kernel.packages].sort(), [
     '@hono/node-server',
     '@logtape/logtape',
     'hono',
@@ -84,9 +92,35 @@ test('a start loads what everybody needs, and nothing else', () => {
     'valibot',
     'ws',
   ])
-  assert.ok(later.length > 5)
-  const tooEarly = later.filter((file) => files.has(file))
-  assert.deepEqual(tooEarly, [], 'loaded where it is needed, and by somebody else at every start')
+  const inRooms = [...kernel.files].filter((file) => ROOMS.includes(file.split('/')[1]!))
+  assert.deepEqual(inRooms, [], 'of a room')
+  assert.ok(kernel.later.length > 5)
+})
+
+test('each setting loads what docs/architecture.md says, and no room is left out', () => {
+  const docs = readFileSync(`${ROOT}/docs/architecture.md`, 'utf8')
+  const [table = ''] = docs.match(/^\| setting \|[^]*?\n\n/m) ?? []
+  const namesIn = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)
+  const told = new Set<string>()
+  for (const row of table.trim().split('\n').slice(2)) {
+    const [, setting, opens, files, packages] = row.split('|')
+    const entrances = namesIn(opens).map((name) => `src/${name}`)
+    const loaded = loadedBy(...entrances)
+    const own = [...loaded.files].filter((file) => !kernel.files.has(file)).sort()
+    const expected = [...entrances, ...namesIn(files).map((name) => `src/${name}`)].sort()
+    assert.deepEqual(own, expected, setting)
+    const more = [...loaded.packages].filter((name) => !kernel.packages.has(name)).sort()
+    assert.deepEqual(more, namesIn(packages).sort(), setting)
+    for (const file of own) told.add(file)
+  }
+  const all = ROOMS.flatMap((room) =>
+    readdirSync(`${ROOT}/src/${room}`).map((name) => `src/${room}/${name}`),
+  )
+  assert.deepEqual(
+    all.filter((file) => !told.has(file)),
+    [],
+    'opened by nothing',
+  )
 })
 
 test('a taken port: one line, exit 1', async (t) => {
@@ -104,6 +138,19 @@ test('a data folder that cannot be written: one line, exit 1', async (t) => {
   writeFileSync(`${folder}/file`, '')
   const file = `${folder}/file/hearth.db`
   const lines = await assertRefused(startProcess(t, { PORT: '0', DATA_FILE: file }), 1, file)
+  assert.equal(lines.length, 1)
+})
+
+test('a damaged file: one line that says what helps, exit 1', async (t) => {
+  const file = `${tempFolder(t)}/hearth.db`
+  const first = startProcess(t, { PORT: '0', DATA_FILE: file })
+  await first.started()
+  first.kill('SIGTERM')
+  await first.ended()
+  const bytes = readFileSync(file)
+  writeFileSync(file, bytes.fill(0xa5, bytes.length / 2))
+  const server = startProcess(t, { PORT: '0', DATA_FILE: file })
+  const lines = await assertRefused(server, 1, file, 'damaged', 'restore a backup')
   assert.equal(lines.length, 1)
 })
 

@@ -129,7 +129,7 @@ function contentOf({ kind, body, target, reply_to, mentions, emoji, is_on }: Sai
     body: body ?? undefined,
     target: target ?? undefined,
     replyTo: reply_to ?? undefined,
-    mentions: mentions === null ? undefined : parse(mentions),
+    mentions: typeof mentions === 'string' ? parse(mentions) : undefined,
     emoji: emoji ?? undefined,
     on: is_on === null ? undefined : Boolean(is_on),
   }

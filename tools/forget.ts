@@ -2,12 +2,13 @@
 
 import { nameKey } from '../src/auth/names.ts'
 import { sleep, systemClock } from '../src/clock.ts'
+import { expel } from '../src/store/accounts.ts'
 import type { Draft, Log } from '../src/store/log.ts'
 import type { User } from '../src/protocol.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS, type Progress } from './progress.ts'
-import { NO_UUID, pages, type Key, type Query, type Store } from './store.ts'
+import { logOf, NO_UUID, pages, type Key, type Query, type Store } from './store.ts'
 
 /** Instead of the name. */
 const NOBODY = 'deleted user'
@@ -48,19 +49,17 @@ async function findUser(query: Query, who: string) {
 export async function forgetUser(store: Store, id: string, progress = NO_PROGRESS) {
   const { query } = store
   progress.begin('forgetting', 'entries')
-  const ended = await store.expel(id)
+  const ended = await store.sql.transaction(() => expel(store.sql, id))
+  for (const table of store.ofTheMoment)
+    await query(`DELETE FROM ${table} WHERE user_id = $1`, [id])
   const rooms = await query<{ room: string }>('SELECT room FROM rooms ORDER BY room')
   const counts = { messages: 0, reactions: 0, entries: 0 }
-  const log = await store.openLog()
-  try {
-    for (const { room } of rooms) {
-      const work = { store, log, progress, room, id }
-      counts.messages += await untilNone(() => eraseMessages(work))
-      counts.reactions += await untilNone(() => takeBackReactions(work))
-      counts.entries += await untilNone(() => takeName(work))
-    }
-  } finally {
-    await log.close()
+  const log = logOf(store)
+  for (const { room } of rooms) {
+    const work = { store, log, progress, room, id }
+    counts.messages += await untilNone(() => eraseMessages(work))
+    counts.reactions += await untilNone(() => takeBackReactions(work))
+    counts.entries += await untilNone(() => takeName(work))
   }
   await query('UPDATE users SET name = $2, name_key = NULL, subject = NULL WHERE id = $1', [
     ...[id, NOBODY],

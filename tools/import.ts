@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer'
 import { createReadStream, statSync } from 'node:fs'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
+import { all, type NewRow } from '../src/store/sql.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { violations } from './check.ts'
 import { REACTIONS } from './faults.ts'
@@ -26,8 +27,8 @@ export const importLog: Command = {
 }
 
 const MB = 1e6
-/** Rows of one insert: with more, SQLite takes longer to find its values than to insert them. */
-const AT_ONCE = 50
+/** Rows that are inserted together. */
+const AT_ONCE = 500
 
 /** A line and where it stands. */
 interface Numbered {
@@ -125,21 +126,14 @@ async function insertAll(store: Store, lines: AsyncIterable<Numbered>, isSame: b
 
 const SECRET: ReadonlySet<LineType> = new Set(['session', 'invite'])
 
-/** Lines of one type, in one statement. */
-async function insert(store: Store, batch: readonly Numbered[]) {
+/** Lines of one type. */
+async function insert({ sql }: Store, batch: readonly Numbered[]) {
   const [first] = batch
   if (!first || first.line.type === 'hearth' || first.line.type === 'end') return
-  const rows = batch.map(({ line }) => toRow(line, store))
-  const columns = Object.keys(rows[0]!)
-  const places = rows.map((_, row) => {
-    return `(${columns.map((_, column) => `$${row * columns.length + column + 1}`).join(', ')})`
-  })
-  const into = `${TABLES[first.line.type]} (${columns.join(', ')})`
+  const table = TABLES[first.line.type]
+  const rows = batch.map(({ line }) => toRow(line))
   try {
-    await store.query(
-      `INSERT INTO ${into} VALUES ${places.join(', ')}`,
-      rows.flatMap((row) => Object.values(row)),
-    )
+    await sql.run(() => all(sql.dialect.insert(table, rows)))
   } catch (error) {
     const where = `lines ${first.number} to ${batch.at(-1)!.number}`
     throw new ToolError(`${where}: ${(error as Error).message}`, { cause: error })
@@ -152,7 +146,7 @@ const TABLES = {
 } as const satisfies Partial<Record<LineType, string>>
 
 /** By column; the columns of one type are always the same, in the same order. */
-function toRow(line: Line, { toTime }: Store): object {
+function toRow(line: Line): NewRow {
   switch (line.type) {
     case 'user': {
       const { id, name, key, kind, subject, banned } = line
@@ -160,8 +154,8 @@ function toRow(line: Line, { toTime }: Store): object {
     }
     case 'session': {
       const { hash, user, role, seenAt, expiresAt } = line
-      const end = expiresAt === null ? null : toTime(expiresAt)
-      return { hash, user_id: user, role, seen_at: toTime(seenAt), expires_at: end }
+      const end = expiresAt === null ? null : new Date(expiresAt)
+      return { hash, user_id: user, role, seen_at: new Date(seenAt), expires_at: end }
     }
     case 'room': {
       const { room, head, floor, private: isPrivate, owner } = line
@@ -170,7 +164,7 @@ function toRow(line: Line, { toTime }: Store): object {
     case 'member':
       return { room: line.room, user_id: line.user, read: line.read }
     case 'invite':
-      return { hash: line.hash, room: line.room, expires_at: toTime(line.expiresAt) }
+      return { hash: line.hash, room: line.room, expires_at: new Date(line.expiresAt) }
     case 'message':
       return fromEntryLine(line)
     default:

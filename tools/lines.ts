@@ -94,7 +94,7 @@ export function fromEntryLine(line: EntryLine): Row {
     body: body ?? null,
     target: target ?? null,
     reply_to: replyTo ?? null,
-    mentions: mentions ? JSON.stringify(mentions) : null,
+    mentions: mentions ?? null,
     emoji: emoji ?? null,
     is_on: on ?? null,
     ...{ deleted, digest },

@@ -1,7 +1,7 @@
 /** `restore` and `new-epoch`: an older state takes the place of the log, and clients notice. */
 
 import { existsSync, linkSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
-import { claim, migrate } from '../src/store/sqlite.ts'
+import { claim, migrate } from '../src/store/file.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'

@@ -1,6 +1,7 @@
 /** `retain`: drops what is older than so many days, while the server goes on. */
 
 import { sleep, systemClock } from '../src/clock.ts'
+import { all } from '../src/store/sql.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS } from './progress.ts'
@@ -72,8 +73,8 @@ export async function retainRoom(
  * What a step drops and the floor that says so are one. It looks from the floor on: what was dropped
  * before it may still stand in the indexes of Postgres, and each step would pass over all of it.
  */
-async function dropStep({ query, ...store }: Store, room: string, before: string) {
-  await store.holdRoom(room)
+async function dropStep({ query, sql }: Store, room: string, before: string) {
+  await sql.run(() => all(sql.dialect.hold([room])))
   const oldest = await query<{ seq: number; at: string }>(
     `SELECT seq, at FROM messages WHERE room = $1 AND ${fromFloor('seq')}
        AND seq < (SELECT head FROM rooms WHERE room = $1) ORDER BY seq LIMIT ${STEP}`,
@@ -83,7 +84,7 @@ async function dropStep({ query, ...store }: Store, room: string, before: string
   const old = young < 0 ? oldest : oldest.slice(0, young)
   const floor = old.at(-1)?.seq
   if (floor === undefined) return 0
-  await store.dropWords(room, floor)
+  await sql.run(() => all(sql.dialect.dropWords(room, old[0]!.seq, floor)))
   const reactions = 'DELETE FROM reactions WHERE room = $1 AND target <= $2'
   await query(`${reactions} AND ${fromFloor('target')}`, [room, floor])
   const entries = 'DELETE FROM messages WHERE room = $1 AND seq <= $2'

@@ -1,13 +1,16 @@
 /** The data as the tools see it: the same tables, whichever database keeps them. */
 
 import { setImmediate } from 'node:timers'
+import { systemClock } from '../src/clock.ts'
+import { createLog } from '../src/store/create-log.ts'
 import type { Log } from '../src/store/log.ts'
 import type { Row } from '../src/store/rows.ts'
+import { rows, type Sql, type Value } from '../src/store/sql.ts'
 import type { Progress } from './progress.ts'
 
 /**
- * One statement. It is the same text for both databases: `$1` for a value, times as `toTime` makes
- * them, and nothing that only one of them knows.
+ * One statement. It is the same text for both databases: `$1` for a value, and nothing that only one
+ * of them knows.
  */
 export type Query = <Row extends object>(
   text: string,
@@ -18,24 +21,29 @@ export type Query = <Row extends object>(
 export interface Store {
   /** For people; without a password. */
   readonly place: string
+  /** The server's seam, without deadlines. */
+  readonly sql: Sql
   readonly query: Query
   /** What begins a transaction that writes, and one that reads as of one moment. */
   readonly begin: { write: string; read: string }
-  /** A time of a session or an invitation as its column has it. @param time  ISO 8601 */
-  toTime(time: string): string | number
+  readonly epoch: string
+  /** Tables that name users and are empty after a crash. */
+  readonly ofTheMoment: readonly string[]
   /** What the database says is broken in its own files, a line each. */
   damage(progress: Progress): Promise<string[]>
-  /** Keeps appends and the index of words away from a room until the transaction is over. */
-  holdRoom(room: string): Promise<void>
-  /** Takes the words of a room up to `seq` out of the index. */
-  dropWords(room: string, seq: number): Promise<void>
-  /** Ends what keeps a user in: sessions, memberships, tickets; servers hear of it. */
-  expel(user: string): Promise<{ sessions: number; memberships: number }>
-  /** The log on a connection of its own; whoever asks for it closes it. */
-  openLog(): Promise<Log>
   /** Between two steps of long work: waits until what was written takes no room beside the data. */
   settle(): Promise<void>
   close(): Promise<void>
+}
+
+/** @param sql  on one connection, where a transaction is that of whoever asks */
+export function queryOf(sql: Sql): Query {
+  return (text, values = []) => sql.run(() => rows(text, ...(values as Value[])))
+}
+
+/** The log, to append to it; nobody searches it, and closing it closes nothing. */
+export function logOf({ sql, epoch }: Pick<Store, 'sql' | 'epoch'>): Log {
+  return createLog({ sql, epoch, clock: systemClock, rests: false, close: async () => {} })
 }
 
 /** All that `work` asks of the store, or nothing when it throws. */

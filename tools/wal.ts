@@ -1,7 +1,7 @@
 /** The `-wal` file, into which a tool writes beside a server, and which only the server empties. */
 
 import { sleep, systemClock } from '../src/clock.ts'
-import type { Database } from '../src/store/sqlite.ts'
+import type { Opened } from './sqlite-store.ts'
 import { tryLock } from './turn.ts'
 
 /**
@@ -16,7 +16,7 @@ const LOOKS = 40
 const ASKS = 2
 
 /** What a server deletes within 15 s (`renewMs`), as it is so old. */
-const ASK = "INSERT OR IGNORE INTO revocations (at, session) VALUES (0, 'checkpoint')"
+const ASK = "INSERT INTO revocations (at, session) VALUES (0, 'checkpoint')"
 const IS_ASKED = "SELECT 1 FROM revocations WHERE at = 0 AND session = 'checkpoint'"
 
 /**
@@ -24,7 +24,7 @@ const IS_ASKED = "SELECT 1 FROM revocations WHERE at = 0 AND session = 'checkpoi
  * one that hears nothing would not commit: it is given something to do.
  * @returns to be called between two steps: waits while there is too much in the `-wal`
  */
-export function createRelief({ db, file }: Pick<Database, 'db' | 'file'>, most = MOST) {
+export function createRelief({ db, file }: Pick<Opened, 'db' | 'file'>, most = MOST) {
   const isAsked = db.prepare(IS_ASKED)
   // It only counts; before SQLite 3.51 it is a passive checkpoint, which does no harm in sound ones.
   const pages = db.prepare('PRAGMA wal_checkpoint(NOOP)')
@@ -51,7 +51,7 @@ export function createRelief({ db, file }: Pick<Database, 'db' | 'file'>, most =
 }
 
 /** While no server runs, and none can start. @returns whether that is so */
-function emptyAlone({ db, file }: Pick<Database, 'db' | 'file'>) {
+function emptyAlone({ db, file }: Pick<Opened, 'db' | 'file'>) {
   const release = tryLock(`${file}.lock`)
   if (!release) return false
   try {

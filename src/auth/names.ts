@@ -28,8 +28,14 @@ export function nameKey(name: string): string | null {
   return key === '' || scripts.length > 1 ? null : key
 }
 
+/** A name as it is shown, and the key under which it is owned. */
+export interface Name {
+  name: string
+  key: string
+}
+
 /** The name and its key, then the name with one number after the other. */
-export function* namesLike(name: string): Generator<{ name: string; key: string }> {
+export function* namesLike(name: string): Generator<Name> {
   for (let n = 1; n <= TRIES; n += 1) {
     const number = n <= SMALL_NUMBERS ? n : Math.floor(Math.random() * LARGE_NUMBERS)
     const variant = n === 1 ? name : withNumber(name, number)

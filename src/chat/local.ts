@@ -1,7 +1,6 @@
 /** One node alone: there is nobody to tell and nothing to hear. */
 
 import type { Bus } from './bus.ts'
-import type { Directory } from '../store/nodes.ts'
 
 export const localBus: Bus = {
   // A tool beside us may append (tools/forget.ts).
@@ -12,12 +11,4 @@ export const localBus: Bus = {
   subscribe: async () => {},
   unsubscribe: () => {},
   close: async () => {},
-}
-
-export const localDirectory: Directory = {
-  renew: async () => true,
-  savePresence: async () => {},
-  presence: async () => new Map(),
-  news: async () => ({ sessions: [], memberships: [], isSomebodyMute: false }),
-  retire: async () => {},
 }

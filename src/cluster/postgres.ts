@@ -1,11 +1,12 @@
-/** The Postgres database: a pool of connections, every piece of work with one deadline. */
+/** The driver for Postgres: a pool of connections, every piece of work with one deadline. */
 
-import { readFileSync } from 'node:fs'
 import { getLogger } from '@logtape/logtape'
 import pg from 'pg'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { DatabaseError, LogUnavailable } from '../store/log.ts'
+import { readSql, stepsAfter, VERSION } from '../store/schema.ts'
+import { ConstraintViolation, type Dialect, type Sql, type Work } from '../store/sql.ts'
 
 const OLDEST_VERSION = 14
 /** Of one node, beside the one for appends and the one that listens. */
@@ -15,10 +16,6 @@ const MIGRATION_MS = 60_000
 /** While Postgres cannot be reached at start, this often the operator is told. ms */
 const WARNING_MS = 10_000
 
-/** One step per version; a step that was released is never changed. */
-export const MIGRATIONS = ['postgres-1.sql', 'postgres-2.sql', 'postgres-3.sql', 'postgres-4.sql']
-/** Behind the last step, whenever there was one. */
-const FUNCTIONS = 'postgres-functions.sql'
 /** Nodes that start at once migrate one after the other. Any number that others do not use. */
 const MIGRATION_LOCK = 4_843_652_184
 
@@ -36,25 +33,20 @@ export type Query = <Row extends object>(
 ) => Promise<Row[]>
 
 export interface Postgres {
+  readonly sql: Sql
+  /** As `sql`, on a connection kept for it: an append must not wait for a thousand reads. */
+  readonly appendSql: Sql
   /** As the log's. */
   readonly epoch: string
-  /** Rooms whose words were not all in the index when it was opened. */
-  readonly behind: readonly string[]
-  /** As the option. */
-  readonly onFault: PostgresOptions['onFault']
   /**
    * One statement, in one round trip and a transaction of its own.
    * @throws {LogUnavailable} when it is not known whether it was done
    */
   readonly query: Query
-  /** As `query`, on a connection kept for it: an append must not wait for a thousand reads. */
+  /** As `query`, on the connection for appends. */
   readonly queryFirst: Query
-  /** Several statements in one transaction: all of them, or nothing when `work` throws. */
-  transaction<T>(work: (query: Query) => Promise<T>): Promise<T>
   /** A connection of its own, for LISTEN; whoever asks for it ends it. */
   connect(): Promise<pg.Client>
-  /** Has this done, and waited for, before the connections are closed. */
-  onClose(finish: () => Promise<void>): void
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -100,6 +92,8 @@ function configOf(url: string, { databaseMs }: PostgresOptions['limits']): pg.Po
     connectionString: url,
     application_name: 'hearth',
     keepAlive: true,
+    // Statements that are sent together do not wait for each other's answers.
+    pipeline: true,
     connectionTimeoutMillis: databaseMs,
     types: { getTypeParser },
   }
@@ -121,11 +115,8 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
   return oid === JSONB ? String : parse
 }
 
-/** What is known of the data when it is opened. */
-type Found = Pick<Postgres, 'epoch' | 'behind'>
-
-/** Checks the server and migrates. */
-async function prepare(config: pg.ClientConfig): Promise<Found> {
+/** Checks the server and migrates. @returns the epoch */
+async function prepare(config: pg.ClientConfig): Promise<string> {
   const client = await connect({ ...config, query_timeout: MIGRATION_MS })
   try {
     const { rows } = await client.query(
@@ -139,12 +130,7 @@ async function prepare(config: pg.ClientConfig): Promise<Found> {
     if (!isDurable) {
       getLogger(['hearth']).warn('Postgres has fsync=off: a crash of its machine loses messages')
     }
-    const epoch = await migrate(client)
-    const behind = await client.query<{ room: string }>(
-      `SELECT room FROM rooms LEFT JOIN indexed USING (room)
-       WHERE head > coalesce(indexed.seq, 0) ORDER BY room`,
-    )
-    return { epoch, behind: behind.rows.map(({ room }) => room) }
+    return await migrate(client)
   } finally {
     await client.end()
   }
@@ -160,12 +146,13 @@ async function migrate(client: pg.Client): Promise<string> {
       INSERT INTO meta VALUES (replace(gen_random_uuid()::text, '-', ''), 0)`)
   }
   const { epoch, version } = (await client.query('SELECT epoch, version FROM meta')).rows[0]
-  if (version > MIGRATIONS.length) throw new DatabaseError('its tables were made by a newer Hearth')
-  const steps = MIGRATIONS.slice(version)
-  for (const file of steps.length > 0 ? [...steps, FUNCTIONS] : []) {
-    await client.query(readFileSync(new URL(`../store/schema/${file}`, import.meta.url), 'utf8'))
+  if (version > VERSION) throw new DatabaseError('its tables were made by a newer Hearth')
+  if (version < VERSION) {
+    for (const step of stepsAfter(version, 'postgres')) await client.query(step)
+    // Made anew with every version; what an earlier one calls stays there for its nodes.
+    await client.query(readSql('postgres-functions'))
+    await client.query('UPDATE meta SET version = $1', [VERSION])
   }
-  await client.query('UPDATE meta SET version = $1', [MIGRATIONS.length])
   await client.query('COMMIT')
   return epoch
 }
@@ -178,34 +165,76 @@ async function connect(config: pg.ClientConfig): Promise<pg.Client> {
   return client
 }
 
-function usePostgres(config: pg.PoolConfig, found: Found, options: PostgresOptions): Postgres {
+function usePostgres(config: pg.PoolConfig, epoch: string, options: PostgresOptions): Postgres {
   const lane = createLane({ ...config, max: CONNECTIONS }, options)
   const ownLane = createLane({ ...config, max: 1 }, options)
-  const finishers: (() => Promise<void>)[] = []
-  const end = async () => {
-    await Promise.all(finishers.map((finish) => finish()))
-    await Promise.all([lane.close(), ownLane.close()])
-  }
-  let closing: Promise<void> | undefined
+  let closing: Promise<unknown> | undefined
   return {
-    ...found,
-    onFault: options.onFault,
+    epoch,
+    sql: sqlOn(lane.run),
+    appendSql: sqlOn(ownLane.run),
     query: (text, values) => lane.run((query) => query(text, values)),
     queryFirst: (text, values) => ownLane.run((query) => query(text, values)),
-    transaction: (work) =>
-      lane.run(async (query) => {
-        await query('BEGIN')
-        const result = await work(query)
-        await query('COMMIT')
-        return result
-      }),
     connect: () =>
       connect(config).catch((error: unknown) => {
         throw unavailable(error)
       }),
-    onClose: (finish) => void finishers.push(finish),
-    close: () => (closing ??= end()),
+    close: async () => void (await (closing ??= Promise.all([lane.close(), ownLane.close()]))),
   }
+}
+
+/** @param run  has something done on one connection, which is not used again when it fails */
+export function sqlOn(run: <T>(work: (query: Query) => Promise<T>) => Promise<T>): Sql {
+  return {
+    dialect,
+    run: (work) => run((query) => drive(query, work())),
+    transaction: (work) =>
+      run(async (query) => {
+        await query('BEGIN')
+        const result = await drive(query, work())
+        await query('COMMIT')
+        return result
+      }),
+  }
+}
+
+/** Runs a work: what it yields at once is sent at once, and costs one round trip. */
+export async function drive<T>(query: Query, work: Work<T>): Promise<T> {
+  let step = work.next()
+  while (!step.done) {
+    step = work.next(await Promise.all(step.value.map(({ text, values }) => query(text, values))))
+  }
+  return step.value
+}
+
+export const dialect: Dialect = {
+  lock: (table) => `FOR UPDATE OF ${table}`,
+  cast: (expression, type) => `CAST(${expression} AS ${type})`,
+  each: (json) => `json_array_elements(CAST(${json} AS json)) AS each (value)`,
+  fromNow: (ms) => `(clock_timestamp() + ${ms} * interval '1 ms')`,
+
+  insert: (table, rows, leavesOut) => {
+    if (rows.length === 0) return []
+    const columns = Object.keys(rows[0]!).join(', ')
+    const text = `INSERT INTO ${table} (${columns})
+      SELECT ${columns} FROM json_populate_recordset(NULL::${table}, $1)
+      ${leavesOut ? 'ON CONFLICT DO NOTHING' : ''}`
+    return [{ text, values: [JSON.stringify(rows)] }]
+  },
+
+  hold: (rooms) => [{ text: 'SELECT room, head FROM hearth_hold_to_look($1)', values: [rooms] }],
+
+  dropWords: (room, from, to) => [
+    {
+      // Whoever takes words of this room in is waited for, or waits and sees what is deleted.
+      text: `INSERT INTO indexed AS i VALUES ($1, 0) ON CONFLICT (room) DO UPDATE SET seq = i.seq`,
+      values: [room],
+    },
+    {
+      text: 'DELETE FROM words WHERE room = $1 AND seq BETWEEN $2 AND $3',
+      values: [room, from, to],
+    },
+  ],
 }
 
 /** A pool whose work has one deadline each, from the wish to the answer. */
@@ -214,7 +243,10 @@ function createLane(
   { limits: { databaseMs, statementMs }, onFault }: PostgresOptions,
 ) {
   const newPool = () => {
-    const pool = new pg.Pool({ ...config, onConnect: (client) => setUp(client, statementMs) })
+    // One that is to end waits for what it was asked, in pipeline mode, unless that takes too long.
+    const query_timeout = databaseMs
+    const onConnect = (client: pg.ClientBase) => setUp(client, statementMs)
+    const pool = new pg.Pool({ ...config, query_timeout, onConnect })
     pool.on('error', ({ message }) => onFault(new LogUnavailable(`an idle connection: ${message}`)))
     return pool
   }
@@ -281,7 +313,9 @@ async function setUp(client: pg.ClientBase, statementMs: number) {
 /** The data is to blame. Its own words would carry some of it, perhaps a message, into our logs. */
 function refusal(error: unknown) {
   if (!(error instanceof pg.DatabaseError) || !DEFINITE.test(error.code ?? '')) return null
-  return new Error(`Postgres refuses the data: ${error.code} ${error.constraint ?? ''}`.trim())
+  const { code = '', constraint = '' } = error
+  const what = `Postgres refuses the data: ${code} ${constraint}`.trim()
+  return code.startsWith('23') ? new ConstraintViolation(what) : new Error(what)
 }
 
 /** Whether a start that failed like this may work later. */

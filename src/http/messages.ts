@@ -24,11 +24,8 @@ type RoomContext = Context<HearthEnv, '/rooms/:room/*'>
 type Reply<T> = Promise<T | Response>
 
 export function messageRoutes(services: Services, places: Places): Hono<HearthEnv> {
-  const { clock, config, hub } = services
-  const { limits } = config
   const ended = createNewest(MOST_ENDED)
   const routes = new Hono<HearthEnv>()
-
   // To a browser that comes back on its own this says that it need not: a 401 would be an error.
   routes.use('/rooms/:room/events', async (c, next) => {
     return ended.has(credentialOf(c, services)) ? c.body(null, 204) : next()
@@ -36,110 +33,126 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
   for (const name of ['messages', 'search', 'events']) {
     routes.use(`/rooms/:room/${name}`, inRoom(services))
   }
-
-  /** What the user finds at the room's door; or the answer to who may not come in. */
-  const visit = async (c: RoomContext, after?: number, claims?: boolean): Reply<Entrance> => {
-    const { user, hash } = c.var.session
-    const entrance = await hub.log.visit(c.req.param('room'), user.id, hash, after, claims)
-    if (!entrance.signedIn) return problem(c, 'unauthorized', { detail: 'sign in first' })
-    return entrance.allowed ? entrance : problem(c, 'forbidden', PRIVATE)
-  }
-
-  const refuse = (
-    c: RoomContext,
-    { code, message: detail }: Extract<Outcome, { code: string }>,
-  ) => {
-    const isLater = code === 'unavailable'
-    const retry = isLater ? { retryAfterMs: limits.logRetryMs } : {}
-    return problem(c, code === 'invalid_frame' ? 'invalid' : code, { detail, ...retry })
-  }
-
-  const tooOften = (c: RoomContext, of: 'reads' | 'messages') => {
-    const retryAfterMs = hub.user(c.var.session.user.id)[of].take(clock.now())
-    return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : null
-  }
-
-  routes.get('/rooms/:room/messages', async (c) => {
-    const query = v.safeParse(RoomMessages, c.req.query())
-    if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
-    const { after, before, limit = limits.pageEntries } = query.output
-    const entrance = tooOften(c, 'reads') ?? (await visit(c))
-    if (entrance instanceof Response) return entrance
-    const room = c.req.param('room')
-    const { epoch } = hub.log
-    const common = { room, epoch, floor: entrance.floor }
-    if (after === undefined) {
-      const page = await hub.log.page(room, limit, before)
-      return c.json({ ...common, ...fitPage(page, limits.stepBytes) })
-    }
-    const entries = (await hub.log.after(room, after, limit)).map(encode)
-    // There are no holes: what is missing in front was dropped since the door was looked at.
-    const [{ seq: first } = { seq: 0 }] = entries
-    const floor = first > after + 1 ? first - 1 : entrance.floor
-    const step = fitStep(entries, Infinity, limits.stepBytes)
-    // What came since the door was looked at may be among them.
-    const head = Math.max(entrance.head, step?.last ?? 0)
-    const more = (step?.last ?? after) < head
-    const text = withMessages({ ...common, floor, head, more }, step?.texts ?? [])
-    return c.body(text, 200, { 'Content-Type': 'application/json' })
-  })
-
-  routes.get('/rooms/:room/search', async (c) => {
-    const query = v.safeParse(Search, c.req.query())
-    if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
-    const entrance = tooOften(c, 'reads') ?? (await visit(c))
-    if (entrance instanceof Response) return entrance
-    const { q, before, limit = limits.pageEntries } = query.output
-    const room = c.req.param('room')
-    const page = await hub.log.search(room, q, limit, before)
-    return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, limits.stepBytes) })
-  })
-
-  routes.post('/rooms/:room/messages', async (c) => {
-    const { body, refusal } = await readBody(c, NewMessage)
-    if (refusal) return refusal
-    const entrance = tooOften(c, 'messages') ?? (await visit(c, undefined, true))
-    if (entrance instanceof Response) return entrance
-    const { user, role } = c.var.session
-    const room = c.req.param('room')
-    const outcome = await hub.append({
-      ...{ kind: 'message', id: crypto.randomUUID(), ...body },
-      ...{ room, author: user, moderates: role === 'admin' || entrance.owner },
-    })
-    if (outcome.code) return refuse(c, outcome)
-    const { entry, repeat } = outcome
-    if (repeat) hub.observe(room, entry.seq)
-    return repeat ? c.json({ ...entry, repeat }) : c.json(entry, 201)
-  })
-
-  routes.get('/rooms/:room/events', async (c) => {
-    const headers = { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' }
-    const request = readPosition(c)
-    if (request instanceof Response) return request
-    const entrance = tooOften(c, 'reads') ?? (await visit(c, request.after, true))
-    if (entrance instanceof Response) return entrance
-    if (c.req.method === 'HEAD') return c.body(null, 200, headers)
-    const address = addressOf(c, config)
-    const { session, requestId: id } = c.var
-    const obstacle = places.obstacle(address)
-    if (obstacle) return problem(c, ...obstacle)
-    const place = places.take(address)
-    const refusal = place.assign(session.user.id)
-    if (refusal) {
-      place.leave()
-      return problem(c, ...refusal)
-    }
-    const { sink, body } = createSink(runtime.keepOpen(c), () => stream.gone())
-    const onGone = (code?: number) => {
-      place.leave()
-      if (code === CLOSE.SIGNED_OUT || code === CLOSE.BANNED) ended.add(session.hash)
-    }
-    const stream = new EventStream({ hub, sink, session, id, address, onGone })
-    void stream.follow(request)
-    return c.body(body, 200, headers)
-  })
-
+  routes.get('/rooms/:room/messages', (c) => readMessages(c, services))
+  routes.get('/rooms/:room/search', (c) => searchMessages(c, services))
+  routes.post('/rooms/:room/messages', (c) => postMessage(c, services))
+  routes.get('/rooms/:room/events', (c) => followEvents(c, services, places, ended))
   return routes
+}
+
+async function readMessages(c: RoomContext, services: Services) {
+  const { hub, config } = services
+  const { limits } = config
+  const query = v.safeParse(RoomMessages, c.req.query())
+  if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
+  const { after, before, limit = limits.pageEntries } = query.output
+  const entrance = tooOften(c, services, 'reads') ?? (await visit(c, services))
+  if (entrance instanceof Response) return entrance
+  const room = c.req.param('room')
+  const { epoch } = hub.log
+  const common = { room, epoch, floor: entrance.floor }
+  if (after === undefined) {
+    const page = await hub.log.page(room, limit, before)
+    return c.json({ ...common, ...fitPage(page, limits.stepBytes) })
+  }
+  const entries = (await hub.log.after(room, after, limit)).map(encode)
+  // There are no holes: what is missing in front was dropped since the door was looked at.
+  const [{ seq: first } = { seq: 0 }] = entries
+  const floor = first > after + 1 ? first - 1 : entrance.floor
+  const step = fitStep(entries, Infinity, limits.stepBytes)
+  // What came since the door was looked at may be among them.
+  const head = Math.max(entrance.head, step?.last ?? 0)
+  const more = (step?.last ?? after) < head
+  const text = withMessages({ ...common, floor, head, more }, step?.texts ?? [])
+  return c.body(text, 200, { 'Content-Type': 'application/json' })
+}
+
+async function searchMessages(c: RoomContext, services: Services) {
+  const { hub, search, config } = services
+  if (!search) return problem(c, 'not_found', { detail: 'search is switched off here' })
+  const query = v.safeParse(Search, c.req.query())
+  if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
+  const entrance = tooOften(c, services, 'reads') ?? (await visit(c, services))
+  if (entrance instanceof Response) return entrance
+  const { q, before, limit = config.limits.pageEntries } = query.output
+  const room = c.req.param('room')
+  const page = await search.search(room, q, limit, before)
+  return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, config.limits.stepBytes) })
+}
+
+async function postMessage(c: RoomContext, services: Services) {
+  const { hub } = services
+  const { body, refusal } = await readBody(c, NewMessage)
+  if (refusal) return refusal
+  const entrance = tooOften(c, services, 'messages') ?? (await visit(c, services, undefined, true))
+  if (entrance instanceof Response) return entrance
+  const { user, role } = c.var.session
+  const room = c.req.param('room')
+  const outcome = await hub.append({
+    ...{ kind: 'message', id: crypto.randomUUID(), ...body },
+    ...{ room, author: user, moderates: role === 'admin' || entrance.owner },
+  })
+  if (outcome.code) return refuse(c, services, outcome)
+  const { entry, repeat } = outcome
+  if (repeat) hub.observe(room, entry.seq)
+  return repeat ? c.json({ ...entry, repeat }) : c.json(entry, 201)
+}
+
+/** @param ended  credentials whose streams must not come back */
+async function followEvents(c: RoomContext, services: Services, places: Places, ended: Newest) {
+  const { hub, config } = services
+  const headers = { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' }
+  const request = readPosition(c)
+  if (request instanceof Response) return request
+  const entrance = tooOften(c, services, 'reads') ?? (await visit(c, services, request.after, true))
+  if (entrance instanceof Response) return entrance
+  if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+  const address = addressOf(c, config)
+  const { session, requestId: id } = c.var
+  const obstacle = places.obstacle(address)
+  if (obstacle) return problem(c, ...obstacle)
+  const place = places.take(address)
+  const refusal = place.assign(session.user.id)
+  if (refusal) {
+    place.leave()
+    return problem(c, ...refusal)
+  }
+  const { sink, body } = createSink(runtime.keepOpen(c), () => stream.gone())
+  const onGone = (code?: number) => {
+    place.leave()
+    if (code === CLOSE.SIGNED_OUT || code === CLOSE.BANNED) ended.add(session.hash)
+  }
+  const stream = new EventStream({ hub, sink, session, id, address, onGone })
+  void stream.follow(request)
+  return c.body(body, 200, headers)
+}
+
+/** What the user finds at the room's door; or the answer to who may not come in. */
+async function visit(
+  c: RoomContext,
+  { hub }: Services,
+  after?: number,
+  claims?: boolean,
+): Reply<Entrance> {
+  const { user, hash } = c.var.session
+  const entrance = await hub.log.visit(c.req.param('room'), user.id, hash, after, claims)
+  if (!entrance.signedIn) return problem(c, 'unauthorized', { detail: 'sign in first' })
+  return entrance.allowed ? entrance : problem(c, 'forbidden', PRIVATE)
+}
+
+function refuse(
+  c: RoomContext,
+  { config }: Services,
+  { code, message: detail }: Extract<Outcome, { code: string }>,
+) {
+  const isLater = code === 'unavailable'
+  const retry = isLater ? { retryAfterMs: config.limits.logRetryMs } : {}
+  return problem(c, code === 'invalid_frame' ? 'invalid' : code, { detail, ...retry })
+}
+
+function tooOften(c: RoomContext, { hub, clock }: Services, of: 'reads' | 'messages') {
+  const retryAfterMs = hub.user(c.var.session.user.id)[of].take(clock.now())
+  return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : null
 }
 
 /** An answer whose messages are JSON already. */
@@ -192,6 +205,8 @@ function createSink(cut: (() => void) | null, onCancel: () => void) {
   }
   return { sink, body }
 }
+
+type Newest = ReturnType<typeof createNewest>
 
 /** A set of the newest `most` keys. */
 function createNewest(most: number) {

@@ -4,13 +4,13 @@ import type { Context } from 'hono'
 import { runtime } from '#runtime'
 import type { Accounts, Session } from '../store/accounts.ts'
 import { clientAddress } from '../auth/addresses.ts'
-import type { ForeignUsers } from '../login/login.ts'
 import type { Memberships } from '../store/memberships.ts'
 import type { Tickets } from '../store/tickets.ts'
 import type { Hub } from '../chat/hub.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Journal } from '../journal.ts'
+import type { Search } from '../store/log.ts'
 import type { LogProbe } from '../store/probe.ts'
 
 export interface Services {
@@ -27,11 +27,27 @@ export interface Services {
   /** For the operator, about no request: those have `c.var.journal`. */
   journal: Journal
   probe: LogProbe
+  /** Where old messages are found, unless that is switched off. */
+  search: Search | undefined
   /** All that is measured, as Prometheus reads it; when somebody may ask for it. */
   metrics: Metrics | undefined
   /** The origins a browser may come from. */
   origins(): readonly string[]
 }
+
+export interface ForeignUser {
+  /** Issuer and subject, as one text. */
+  subject: string
+  /** A name that fits ours; others may have it. */
+  name: string
+  expiresAt: Date
+}
+
+/**
+ * The user that a token speaks of; null when the token is not good.
+ * @throws {unknown} when the issuer's keys cannot be had
+ */
+export type ForeignUsers = (token: string) => Promise<ForeignUser | null>
 
 export interface Metrics {
   readonly contentType: string

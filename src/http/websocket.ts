@@ -24,66 +24,21 @@ export function refuseUpgrade(c: Context, code: ErrorCode, options: ProblemOptio
 }
 
 export function webSocketRoute(services: Services, places: Places): Handler<HearthEnv> {
-  const { config, hub, accounts, tickets, clock } = services
-  const { limits } = config
-
-  /** The user and session that a ticket stands for. */
-  const redeem = async (ticket: string, address: string): Promise<Identity | null> => {
-    const pass = await tickets.redeem(ticket)
-    if (!pass || (pass.address !== null && pass.address !== address)) return null
-    const session = await accounts.session(pass.session)
-    if (!session) return null
-    const { user, role, hash, expiresAt } = session
-    return { user, role, session: hash, expiresAt, ticket }
-  }
-
-  /** What stands in the way before the ticket is looked at, which then stays good. */
-  const obstacle = (
-    c: Context<HearthEnv>,
-    address: string,
-    ticket: string | undefined,
-  ): Refusal | null => {
-    if (!SHORT_TARGET.test(runtime.requestLine(c).target)) return ['not_found']
-    const fault = handshakeFault(c)
-    if (fault) return ['invalid', fault]
-    if (ticket === undefined) return ['invalid', { detail: `offer ${PROTOCOL} and a ticket` }]
-    if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
-      return ['forbidden', { detail: 'this origin is not allowed' }]
-    }
-    return places.obstacle(address)
-  }
-
-  /** Whose ticket it is, now with a place of its own; or why it does not count. */
-  const identify = async (
-    ticket: string,
-    address: string,
-    place: Place,
-    journal: Journal,
-  ): Promise<Identity | Refusal> => {
-    try {
-      const identity = await redeem(ticket, address)
-      if (!identity) return ['unauthorized', { detail: 'this ticket is not good' }]
-      return place.assign(identity.user.id) ?? identity
-    } catch (error) {
-      journal.fault(error)
-      return later('unavailable', 'the ticket cannot be looked up', limits.logRetryMs)
-    }
-  }
-
+  const { config, hub, clock } = services
   return async (c) => {
     const address = addressOf(c, config)
     const { journal, requestId: id } = c.var
     const ticket = offeredTicket(c)
-    const refusal = obstacle(c, address, ticket)
+    const refusal = obstacle(c, { services, places, address, ticket })
     if (refusal) return refuseUpgrade(c, ...refusal)
     const place = places.take(address)
-    const identity = await identify(ticket!, address, place, journal)
+    const identity = await identify(ticket!, address, place, { services, journal })
     if (Array.isArray(identity)) {
       place.leave()
       return refuseUpgrade(c, ...identity)
     }
     // The peer may be gone before its socket opens; then nobody else gives the place back.
-    const cancel = clock.after(limits.handshakeMs, place.leave)
+    const cancel = clock.after(config.limits.handshakeMs, place.leave)
     let connection: Connection | undefined
     let end = () => {}
     return runtime.upgradeWebSocket(c, PROTOCOL, {
@@ -95,7 +50,7 @@ export function webSocketRoute(services: Services, places: Places): Handler<Hear
           identity,
           id,
           address,
-          redeem: (fresh) => redeem(fresh, address),
+          redeem: (fresh) => redeem(fresh, address, services),
           onGone: () => {
             place.leave()
             end = place.linger()
@@ -111,6 +66,60 @@ export function webSocketRoute(services: Services, places: Places): Handler<Hear
       // What went wrong on the wire; the close that follows is what counts.
       onError: () => {},
     })
+  }
+}
+
+/** The user and session that a ticket stands for. */
+async function redeem(
+  ticket: string,
+  address: string,
+  { tickets, accounts }: Services,
+): Promise<Identity | null> {
+  const pass = await tickets.redeem(ticket)
+  if (!pass || (pass.address !== null && pass.address !== address)) return null
+  const session = await accounts.session(pass.session)
+  if (!session) return null
+  const { user, role, hash, expiresAt } = session
+  return { user, role, session: hash, expiresAt, ticket }
+}
+
+interface Handshake {
+  services: Services
+  places: Places
+  address: string
+  ticket: string | undefined
+}
+
+/** What stands in the way before the ticket is looked at, which then stays good. */
+function obstacle(
+  c: Context<HearthEnv>,
+  { services, places, address, ticket }: Handshake,
+): Refusal | null {
+  if (!SHORT_TARGET.test(runtime.requestLine(c).target)) return ['not_found']
+  const fault = handshakeFault(c)
+  if (fault) return ['invalid', fault]
+  if (ticket === undefined) return ['invalid', { detail: `offer ${PROTOCOL} and a ticket` }]
+  if (c.req.header('origin') !== undefined && !isOwnOrigin(c, services)) {
+    return ['forbidden', { detail: 'this origin is not allowed' }]
+  }
+  return places.obstacle(address)
+}
+
+/** Whose ticket it is, now with a place of its own; or why it does not count. */
+async function identify(
+  ticket: string,
+  address: string,
+  place: Place,
+  { services, journal }: { services: Services; journal: Journal },
+): Promise<Identity | Refusal> {
+  try {
+    const identity = await redeem(ticket, address, services)
+    if (!identity) return ['unauthorized', { detail: 'this ticket is not good' }]
+    return place.assign(identity.user.id) ?? identity
+  } catch (error) {
+    journal.fault(error)
+    const { logRetryMs } = services.config.limits
+    return later('unavailable', 'the ticket cannot be looked up', logRetryMs)
   }
 }
 

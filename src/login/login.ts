@@ -1,11 +1,15 @@
-/** Users whom another issuer vouches for: its signed tokens (JWT, RFC 7519), its keys (JWKS). */
+/**
+ * Users whom another issuer vouches for: its signed tokens (JWT, RFC 7519), its keys (JWKS). A room
+ * that `JWKS_URL` opens; it costs `jose`, and a request to the issuer now and then.
+ */
 
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload } from 'jose'
 import * as v from 'valibot'
 import { Name, NAME_LENGTH } from '../../static/protocol.js'
 import type { Clock } from '../clock.ts'
-import type { Config } from '../config.ts'
 import { nameKey } from '../auth/names.ts'
+import type { Config } from '../config.ts'
+import type { ForeignUser, ForeignUsers } from '../http/services.ts'
 
 /** Signatures that anybody can check and nobody else can make; never `none`, never a shared secret. */
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
@@ -15,20 +19,6 @@ const KEYS_TIMEOUT_MS = 4_000
 /** Clocks of two machines differ. s */
 const TOLERANCE_S = 5
 const SUBJECT_LENGTH = 512
-
-export interface ForeignUser {
-  /** Issuer and subject, as one text. */
-  subject: string
-  /** A name that fits ours; others may have it. */
-  name: string
-  expiresAt: Date
-}
-
-/**
- * The user that a token speaks of; null when the token is not good.
- * @throws {unknown} when the issuer's keys cannot be had
- */
-export type ForeignUsers = (token: string) => Promise<ForeignUser | null>
 
 export function createForeignUsers(
   { jwksUrl, issuer, audience }: NonNullable<Config['jwt']>,

@@ -69,6 +69,8 @@ function createStatement(find) {
     if (bigInts !== isOfBigInts) found.setReadBigInts((isOfBigInts = bigInts))
     return found
   }
+  /** @type {Record<string, unknown>} */
+  let empty = {}
   /** @type {string[]} */
   let names = []
   /**
@@ -77,10 +79,13 @@ function createStatement(find) {
    */
   const toObject = (row, found) => {
     // Not asked for yet, or a `*` stands for more since the table was changed.
-    if (row.length !== names.length) names = found.columns().map(({ name }) => name)
-    /** @type {Record<string, unknown>} */
-    const object = {}
-    names.forEach((name, index) => (object[name] = row[index]))
+    if (row.length !== names.length) {
+      names = found.columns().map(({ name }) => name)
+      empty = Object.fromEntries(names.map((name) => [name, null]))
+    }
+    // A copy has its shape from the start.
+    const object = { ...empty }
+    for (let index = 0; index < row.length; index += 1) object[names[index] ?? ''] = row[index]
     return object
   }
   return {

@@ -1,23 +1,17 @@
-/** The index of words in SQLite (FTS5): it follows the log, in steps. */
+/** The index of words in SQLite: an FTS5 table, read by a thread beside the loop. */
 
-import type { Sqlite, SqliteValue } from '../runtime/runtime.ts'
+import { pageOf, readPage } from '../store/reads.ts'
+import type { DataFile } from '../store/file.ts'
+import { exec, first, rows, type Work } from '../store/sql.ts'
+import type { Clock } from '../clock.ts'
 import type { Progress } from './indexer.ts'
+import type { WordIndex } from './search.ts'
+import { createSearcher, type Searcher } from './searcher.ts'
 import { wordsOf, type Phrase } from './words.ts'
 
 /** Entries that a step takes in; it ends sooner behind so much text. UTF-16 code units */
 const STEP = 64
 const STEP_LENGTH = 16_384
-
-/**
- * A word stands there behind the number of its room, so that no search ever looks at what is said
- * in another; a row's id is room and `seq`, so that the newest come first. The words are cut by
- * us, so the tokenizer only has to leave them whole. What is deleted must be gone, and not only
- * marked as such (`secure-delete`).
- */
-export const WORDS_SCHEMA = `
-  CREATE TABLE room_numbers (number INTEGER PRIMARY KEY, room TEXT NOT NULL UNIQUE) STRICT;
-  CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '/'", columnsize = 0);
-  INSERT INTO words (words, rank) VALUES ('secure-delete', 1), ('automerge', 16)`
 
 /** The newest matches of one room: ?1 what, ?2 the room's number, ?3 below which `seq`, ?4 limit. */
 export const SEARCH = `
@@ -25,88 +19,64 @@ export const SEARCH = `
   WHERE words MATCH ?1 AND rowid BETWEEN (?2 << 40) AND ((?2 << 40) + min(?3, 1 << 40) - 1)
   ORDER BY rowid DESC LIMIT ?4`
 
-/** Leaves nothing of a room up to a `seq`: $1 room, $2 seq. */
-export const DROP_WORDS = `
-  DELETE FROM words WHERE rowid BETWEEN
-    (SELECT number << 40 FROM room_numbers WHERE room = $1)
-    AND (SELECT number << 40 | $2 FROM room_numbers WHERE room = $1)`
+/** Messages, and those that an edit changed: $1 room, $2 after, $3 up to. */
+const NEXT = `
+  SELECT entry.seq AS at, m.seq, coalesce(edit.body, m.body) AS body
+  FROM messages AS entry
+    JOIN messages AS m ON m.room = $1 AND m.seq = coalesce(entry.target, entry.seq)
+    LEFT JOIN messages AS edit ON edit.room = $1 AND edit.seq = m.newest_edit
+  WHERE entry.room = $1 AND entry.seq > $2 AND entry.seq <= $3
+    AND entry.kind IN ('message', 'edit') AND m.deleted = 0 ORDER BY entry.seq`
 
-export interface WordIndex {
-  /** Takes the next entries of a room in, each message as it reads now; within a transaction. */
-  step(room: string): Progress
-  /** The rooms of which something is missing. */
-  behind(): string[]
-  /** Leaves nothing of a message. */
-  remove(room: string, seq: number): void
-  /** The values for `SEARCH`; null when nothing can be found. */
-  values(
-    room: string,
-    phrases: readonly Phrase[],
-    before: number,
-    limit: number,
-  ): SqliteValue[] | null
+/** $2 a JSON array of seqs. */
+const FOUND = pageOf('m.seq IN (SELECT value FROM json_each($2))')
+
+/** @param searcher  default: on a thread, started at the first search */
+export function createFts5(
+  file: Pick<DataFile, 'sql' | 'db' | 'file'>,
+  clock: Clock,
+  searcher: Searcher = createSearcher(file, clock, SEARCH),
+): WordIndex {
+  const { sql } = file
+  return {
+    step: (room) => sql.transaction(() => step(room)),
+    behind: () =>
+      sql.run(function* () {
+        const behind = yield* rows<{ room: string }>('SELECT room FROM rooms WHERE indexed < head')
+        return behind.map(({ room }) => room)
+      }),
+    find: async (room, phrases, limit, before) => {
+      const number = phrases.length > 0 ? await sql.run(() => numberOf(room)) : undefined
+      const match = number === undefined ? '' : toMatch(number, phrases)
+      const values = [match, number ?? 0, before, limit + 1]
+      const seqs = match === '' ? [] : await searcher.search(values)
+      return sql.run(() => readPage(FOUND, limit, [room, JSON.stringify(seqs)]))
+    },
+    close: () => searcher.close(),
+  }
 }
 
-export function createWordIndex(db: Sqlite): WordIndex {
-  const sql = {
-    number: db.prepare('SELECT number FROM room_numbers WHERE room = ?'),
-    addNumber: db.prepare('INSERT INTO room_numbers (room) VALUES (?) RETURNING number'),
-    put: db.prepare('INSERT OR REPLACE INTO words (rowid, text) VALUES (?1 << 40 | ?2, ?3)'),
-    remove: db.prepare('DELETE FROM words WHERE rowid = ?1 << 40 | ?2'),
-    progress: db.prepare('SELECT max(indexed, floor) AS indexed, head FROM rooms WHERE room = ?'),
-    setIndexed: db.prepare('UPDATE rooms SET indexed = ? WHERE room = ?'),
-    behind: db.prepare('SELECT room FROM rooms WHERE indexed < head'),
-    // Messages, and those that an edit changed; ?1 room, ?2 after, ?3 up to
-    next: db.prepare(
-      `SELECT entry.seq AS at, m.seq, coalesce(edit.body, m.body) AS body
-       FROM messages AS entry
-         JOIN messages AS m ON m.room = ?1 AND m.seq = coalesce(entry.target, entry.seq)
-         LEFT JOIN messages AS edit ON edit.room = ?1 AND edit.seq = m.newest_edit
-       WHERE entry.room = ?1 AND entry.seq > ?2 AND entry.seq <= ?3
-         AND entry.kind IN ('message', 'edit') AND m.deleted = 0 ORDER BY entry.seq`,
-    ),
+function* step(room: string): Work<Progress> {
+  const progress = 'SELECT max(indexed, floor) AS indexed, head FROM rooms WHERE room = $1'
+  const { indexed, head } = (yield* first<Progress>(progress, room)) ?? { indexed: 0, head: 0 }
+  if (indexed >= head) return { indexed, head }
+  yield* exec('INSERT INTO room_numbers (room) VALUES ($1) ON CONFLICT DO NOTHING', room)
+  const number = (yield* numberOf(room))!
+  let upTo = Math.min(head, indexed + STEP)
+  let length = 0
+  for (const { at, seq, body } of yield* rows<Next>(NEXT, room, indexed, upTo)) {
+    const words = wordsOf(body)
+    const text = words && prefix(number) + words.replaceAll(' ', ` ${prefix(number)}`)
+    const put = 'INSERT OR REPLACE INTO words (rowid, text) VALUES ($1 << 40 | $2, $3)'
+    yield* exec(put, number, seq, text)
+    length += body.length
+    if (length > STEP_LENGTH) {
+      upTo = at
+      break
+    }
   }
-  const numberOf = (room: string, statement = sql.number) =>
-    (statement.get(room) as { number: number } | undefined)?.number
-
-  return {
-    step: (room) => {
-      const { indexed = 0, head = 0 } = (sql.progress.get(room) ?? {}) as Partial<Progress>
-      if (indexed >= head) return { indexed, head }
-      const number = numberOf(room) ?? numberOf(room, sql.addNumber)!
-      let upTo = Math.min(head, indexed + STEP)
-      let length = 0
-      for (const { at, seq, body } of sql.next.all(room, indexed, upTo) as Next[]) {
-        const words = wordsOf(body)
-        const text = words && prefix(number) + words.replaceAll(' ', ` ${prefix(number)}`)
-        sql.put.run(number, seq, text)
-        length += body.length
-        if (length > STEP_LENGTH) {
-          upTo = at
-          break
-        }
-      }
-      sql.setIndexed.run(upTo, room)
-      return { indexed: upTo, head }
-    },
-
-    behind: () => (sql.behind.all() as { room: string }[]).map(({ room }) => room),
-
-    remove: (room, seq) => {
-      const number = numberOf(room)
-      if (number !== undefined) sql.remove.run(number, seq)
-    },
-
-    values: (room, phrases, before, limit) => {
-      const number = numberOf(room)
-      if (number === undefined || phrases.length === 0) return null
-      const match = phrases.map(({ words, isExact }) => {
-        const text = words.map((word) => prefix(number) + word).join(' ')
-        return `"${text}"${isExact ? '' : ' *'}`
-      })
-      return [match.join(' AND '), number, before, limit]
-    },
-  }
+  yield* exec('UPDATE rooms SET indexed = $1 WHERE room = $2', upTo, room)
+  return { indexed: upTo, head }
 }
 
 interface Next {
@@ -114,6 +84,24 @@ interface Next {
   at: number
   seq: number
   body: string
+}
+
+/**
+ * A word stands in the index behind the number of its room, so that no search ever looks at what is
+ * said in another.
+ */
+function* numberOf(room: string): Work<number | undefined> {
+  const text = 'SELECT number FROM room_numbers WHERE room = $1'
+  return (yield* first<{ number: number }>(text, room))?.number
+}
+
+/** For MATCH. */
+function toMatch(number: number, phrases: readonly Phrase[]) {
+  const match = phrases.map(({ words, isExact }) => {
+    const text = words.map((word) => prefix(number) + word).join(' ')
+    return `"${text}"${isExact ? '' : ' *'}`
+  })
+  return match.join(' AND ')
 }
 
 function prefix(number: number) {

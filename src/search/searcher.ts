@@ -4,8 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
 import type { SqliteValue } from '../runtime/runtime.ts'
 import { LogUnavailable, SearchTooLong } from '../store/log.ts'
-import type { Database } from '../store/sqlite.ts'
-import { SEARCH } from './fts5.ts'
+import type { DataFile } from '../store/file.ts'
 
 /** From the wish to the answer, as a statement in Postgres. ms */
 const SEARCH_MS = 4_000
@@ -16,7 +15,7 @@ const READER = new URL('../runtime/reader.js', import.meta.url)
 
 export interface Searcher {
   /**
-   * The `seq`s that `SEARCH` finds.
+   * The `seq`s that its statement finds.
    * @throws {SearchTooLong} when there is no answer in time, or too many wait for theirs
    * @throws {LogUnavailable} when it cannot be asked
    */
@@ -36,114 +35,129 @@ interface Waiting {
   cancel(): void
 }
 
-/** @param start  starts the thread, at the first search and whenever one is gone */
+/**
+ * @param text  the statement that finds `seq`s
+ * @param start  starts the thread, at the first search and whenever one is gone
+ */
 export function createSearcher(
-  { db, file }: Pick<Database, 'db' | 'file'>,
+  { db, file }: Pick<DataFile, 'db' | 'file'>,
   clock: Clock,
-  start: () => Thread = () => startThread(file),
+  text: string,
+  start: () => Thread = () => startThread(file, text),
 ): Searcher {
+  if (file !== ':memory:') return new ThreadSearcher(clock, start)
   // Nobody else can open what is in memory, and nobody keeps much there.
-  if (file === ':memory:') {
-    const statement = db.prepare(SEARCH)
-    return { search: async (values) => toSeqs(statement.all(...values)), close: async () => {} }
-  }
-  const queue: Waiting[] = []
-  const threads = new Map<Thread, Promise<unknown>>()
-  let thread: Thread | undefined
-  let current: Waiting | undefined
-  let isClosed = false
-  const closed = new LogUnavailable('the log is closed')
+  const statement = db.prepare(text)
+  return { search: async (values) => toSeqs(statement.all(...values)), close: async () => {} }
+}
 
-  const next = () => {
-    if (current || queue.length === 0) return
-    if (!thread && threads.size === THREADS) return
-    thread ??= open()
-    current = queue.shift()!
-    // Only somebody who waits keeps the process from ending.
-    thread.ref()
-    thread.postMessage(current.values)
+const CLOSED = new LogUnavailable('the log is closed')
+
+class ThreadSearcher implements Searcher {
+  readonly #clock: Clock
+  readonly #start: () => Thread
+  readonly #queue: Waiting[] = []
+  readonly #threads = new Map<Thread, Promise<unknown>>()
+  #thread: Thread | undefined
+  #current: Waiting | undefined
+  #isClosed = false
+
+  constructor(clock: Clock, start: () => Thread) {
+    this.#clock = clock
+    this.#start = start
   }
 
-  const open = () => {
-    const opened = start()
-    opened.on('message', (answer: { rows: unknown[] } | { error: string }) => {
-      if (opened !== thread) return
-      if ('rows' in answer) current?.resolve(toSeqs(answer.rows))
-      else current?.reject(new LogUnavailable(`search: ${answer.error}`))
-      done()
+  search(values: SqliteValue[]): Promise<number[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) return reject(CLOSED)
+      if (this.#queue.length === WAITING_SEARCHES) {
+        return reject(new SearchTooLong('too many searches are waiting'))
+      }
+      const cancel = this.#clock.after(SEARCH_MS, () => this.#expire(waiting))
+      const waiting: Waiting = { values, resolve, reject, cancel }
+      this.#queue.push(waiting)
+      this.#next()
     })
-    opened.on('error', (error) => fail(opened, new LogUnavailable(`search: ${error}`)))
+  }
+
+  async close() {
+    this.#isClosed = true
+    for (const { cancel, reject } of this.#queue.splice(0)) {
+      cancel()
+      reject(CLOSED)
+    }
+    this.#giveUp(CLOSED)
+    for (const left of this.#threads.keys()) left.ref()
+    await Promise.all(this.#threads.values())
+  }
+
+  #next() {
+    if (this.#current || this.#queue.length === 0) return
+    if (!this.#thread && this.#threads.size === THREADS) return
+    this.#thread ??= this.#open()
+    this.#current = this.#queue.shift()!
+    // Only somebody who waits keeps the process from ending.
+    this.#thread.ref()
+    this.#thread.postMessage(this.#current.values)
+  }
+
+  #open() {
+    const opened = this.#start()
+    opened.on('message', (answer: { rows: unknown[] } | { error: string }) => {
+      if (opened !== this.#thread) return
+      if ('rows' in answer) this.#current?.resolve(toSeqs(answer.rows))
+      else this.#current?.reject(new LogUnavailable(`search: ${answer.error}`))
+      this.#done()
+    })
+    opened.on('error', (error) => this.#fail(opened, new LogUnavailable(`search: ${error}`)))
     const gone = new Promise<void>((resolve) => {
       opened.on('exit', () => {
-        threads.delete(opened)
-        fail(opened, new LogUnavailable('the search ended without an answer'))
+        this.#threads.delete(opened)
+        this.#fail(opened, new LogUnavailable('the search ended without an answer'))
         resolve()
-        next()
+        this.#next()
       })
     })
-    threads.set(opened, gone)
+    this.#threads.set(opened, gone)
     return opened
   }
 
-  const done = () => {
-    current?.cancel()
-    current = undefined
-    thread?.unref()
-    next()
+  #done() {
+    this.#current?.cancel()
+    this.#current = undefined
+    this.#thread?.unref()
+    this.#next()
   }
 
-  const fail = (failed: Thread, reason: Error) => {
-    if (failed !== thread) return
-    thread = undefined
-    current?.reject(reason)
-    done()
+  #fail(failed: Thread, reason: Error) {
+    if (failed !== this.#thread) return
+    this.#thread = undefined
+    this.#current?.reject(reason)
+    this.#done()
   }
 
   /** It ends when it has its answer: a thread cut off in a query may take the process with it. */
-  const giveUp = (reason: Error) => {
-    const old = thread
+  #giveUp(reason: Error) {
+    const old = this.#thread
     old?.postMessage(null)
-    if (old) fail(old, reason)
+    if (old) this.#fail(old, reason)
   }
 
-  const expire = (waiting: Waiting) => {
-    if (waiting === current) return giveUp(new SearchTooLong('the search took too long'))
-    queue.splice(queue.indexOf(waiting), 1)
+  #expire(waiting: Waiting) {
+    if (waiting === this.#current) {
+      return this.#giveUp(new SearchTooLong('the search took too long'))
+    }
+    this.#queue.splice(this.#queue.indexOf(waiting), 1)
     waiting.reject(new SearchTooLong('other searches took too long'))
-  }
-
-  return {
-    search: (values) =>
-      new Promise((resolve, reject) => {
-        if (isClosed) return reject(closed)
-        if (queue.length === WAITING_SEARCHES) {
-          return reject(new SearchTooLong('too many searches are waiting'))
-        }
-        const cancel = clock.after(SEARCH_MS, () => expire(waiting))
-        const waiting: Waiting = { values, resolve, reject, cancel }
-        queue.push(waiting)
-        next()
-      }),
-
-    close: async () => {
-      isClosed = true
-      for (const { cancel, reject } of queue.splice(0)) {
-        cancel()
-        reject(closed)
-      }
-      giveUp(closed)
-      for (const left of threads.keys()) left.ref()
-      await Promise.all(threads.values())
-    },
   }
 }
 
 /**
- * Takes the values of `SEARCH` as a message, answers `{ rows }` or `{ error }`; `null` ends it.
+ * Takes the values of the statement as a message, answers `{ rows }` or `{ error }`; `null` ends it.
  * Without the options of this process: `tsx` would take longer to load than all the rest.
  */
-export function startThread(file: string): Worker {
-  return new Worker(READER, { workerData: { file, sql: SEARCH }, execArgv: [] })
+export function startThread(file: string, text: string): Worker {
+  return new Worker(READER, { workerData: { file, sql: text }, execArgv: [] })
 }
 
 function toSeqs(rows: unknown[]) {

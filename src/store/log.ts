@@ -1,5 +1,6 @@
 /** The durable log: what it promises, whichever database keeps it. */
 
+import { Unavailable } from '../faults.ts'
 import type { Entry, ErrorCode, Page, User } from '../protocol.ts'
 
 /**
@@ -49,15 +50,6 @@ export interface Log {
   /** The newest `limit` messages with `seq` < `before` (default: all), ascending, as of now. */
   page(room: string, limit: number, before?: number): Promise<Page>
 
-  /**
-   * The newest `limit` messages with `seq` < `before` in which all of the query is found, as
-   * `phrasesOf` reads it: ascending, as of now, with `more` when there are older ones. It MUST find
-   * a message by its newest words and by no others, in this room and in no other, and a deleted one
-   * never; every message that was on disk when it was asked, and nothing in a query fails.
-   * @throws {SearchTooLong} when it would take too long
-   */
-  search(room: string, query: string, limit: number, before?: number): Promise<Page>
-
   /** What the log has at positions that a node holds, in one read; rooms without entries are left out. */
   compare(positions: readonly Position[]): Promise<Compared[]>
 
@@ -68,6 +60,24 @@ export interface Log {
   saveReads(reads: readonly ReadPosition[]): Promise<void>
 
   /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** Finds old messages by their words. */
+export interface Search {
+  /**
+   * The newest `limit` messages with `seq` < `before` in which all of the query is found, as
+   * `phrasesOf` reads it: ascending, as of now, with `more` when there are older ones. It MUST find
+   * a message by its newest words and by no others, in this room and in no other, and a deleted one
+   * never; every message that was on disk when it was asked, and nothing in a query fails.
+   * @throws {SearchTooLong} when it would take too long
+   */
+  search(room: string, query: string, limit: number, before?: number): Promise<Page>
+
+  /** Entries were appended to these rooms: they are taken in when there is time. */
+  note(rooms: Iterable<string>): void
+
+  /** Resolves when nothing is under way any more. Idempotent. */
   close(): Promise<void>
 }
 
@@ -143,7 +153,10 @@ export interface ReadPosition {
 }
 
 /** The database cannot be asked now, or did not answer: it is not known what it did. */
-export class LogUnavailable extends Error {}
+export class LogUnavailable extends Unavailable {}
+
+/** What is stored cannot be read, and will not be by waiting: nothing more is promised on it. */
+export class LogDamaged extends Error {}
 
 /** A search is too much for now; about the log that says nothing. The message is for the asker. */
 export class SearchTooLong extends Error {}

@@ -1,6 +1,7 @@
-/** What the nodes of one log know of each other, kept where the log is: nothing here may be lost by a bus. */
+/** What the nodes of one log know of each other, kept where the log is: a bus may lose nothing of it. */
 
 import type { User } from '../protocol.ts'
+import { exec, rows, type Sql, type Work } from './sql.ts'
 
 export interface Directory {
   /**
@@ -24,11 +25,78 @@ export interface PresenceRow {
   isHere: boolean
 }
 
-export interface News {
-  /** Sessions that ended within the last minute; of a banned user, or only signed out. */
+/** What ended within the last minute. */
+export interface Ended {
+  /** Sessions; of a banned user, or only signed out. */
   sessions: { hash: string; banned: boolean }[]
-  /** Memberships that ended within the last minute, and did not begin again. */
+  /** Memberships that did not begin again. */
   memberships: { room: string; user: string }[]
+}
+
+export interface News extends Ended {
   /** Whether a node that lives cannot tell the others anything: heads must be compared often. */
   isSomebodyMute: boolean
+}
+
+/** How far back it is told what ended, and how long that is kept. ms */
+const TOLD_MS = 60_000
+const KEPT_MS = 600_000
+
+/** A session or a membership that ended. */
+export interface Ending {
+  session?: string
+  /** Whether the user of the session is banned. */
+  banned?: boolean
+  room?: string
+  user_id?: string
+}
+
+/** Tells every node what ended, in the transaction that ends it. */
+export function* revoke({ dialect }: Sql, endings: readonly Ending[]): Work<void> {
+  const text = `INSERT INTO revocations (at, session, banned, room, user_id)
+    VALUES (${dialect.fromNow('0')}, $1, $2, $3, $4)`
+  yield endings.map(({ session = null, banned = false, room = null, user_id = null }) => ({
+    text,
+    values: [session, banned, room, user_id],
+  }))
+}
+
+/** What every node was told of late. */
+export function* ended({ dialect }: Sql): Work<Ended> {
+  const found = yield* rows<{
+    session: string | null
+    banned: boolean | number
+    room: string | null
+    user_id: string | null
+  }>(
+    `SELECT DISTINCT session, banned, room, user_id FROM revocations
+     WHERE at > ${dialect.fromNow('$1')} AND NOT EXISTS (SELECT 1 FROM members
+       WHERE members.room = revocations.room AND members.user_id = revocations.user_id)`,
+    -TOLD_MS,
+  )
+  return {
+    sessions: found.flatMap(({ session: hash, banned }) =>
+      hash === null ? [] : [{ hash, banned: Boolean(banned) }],
+    ),
+    memberships: found.flatMap(({ room, user_id: user }) => (room && user ? [{ room, user }] : [])),
+  }
+}
+
+/** Forgets what everybody was told long ago. */
+export function forgetEnded({ dialect }: Sql): Work<void> {
+  return exec(`DELETE FROM revocations WHERE at < ${dialect.fromNow('$1')}`, -KEPT_MS)
+}
+
+/** Of a node that has its log to itself: only a tool may end something beside it. */
+export function createLonelyDirectory(sql: Sql): Directory {
+  return {
+    renew: async () => {
+      await sql.run(() => forgetEnded(sql))
+      return true
+    },
+    savePresence: async () => {},
+    presence: async () => new Map(),
+    news: async () => ({ ...(await sql.run(() => ended(sql))), isSomebodyMute: false }),
+    retire: async () => {},
+  }
 }

@@ -1,18 +1,11 @@
-/** Entries as rows of a table: what the logs of all databases have in common. */
+/** Entries as rows of a table, and back. */
 
-import type { Entry, ErrorCode, Message, Page } from '../protocol.ts'
-import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
+import type { Entry, Message, Page } from '../protocol.ts'
 import { digestOf, type AnyContent } from './digest.ts'
-import type { Draft, Outcome } from './log.ts'
+import type { Draft } from './log.ts'
 
-/** More users of one reaction than this are counted and not named. */
-export const REACTION_USERS = 100
-export const UNREAD_COUNTED = 100
-/** Who writes much and reads nothing must not make the query long. */
-export const UNREAD_LOOKED_AT = 1_000
-
-/** A row of `messages`; SQLite has 0 and 1 where Postgres has booleans. */
-export interface Row {
+/** What an entry is read from; SQLite has 0 and 1 where Postgres has booleans. */
+export type EntryRow = {
   room: string
   seq: number
   id: string
@@ -24,22 +17,27 @@ export interface Row {
   body: string | null
   target: number | null
   reply_to: number | null
-  /** A JSON array of user ids. */
-  mentions: string | null
+  /** User ids; as they were given, or as a JSON array. */
+  mentions: readonly string[] | string | null
   emoji: string | null
   is_on: number | boolean | null
   deleted: number | boolean
-  digest: string
 }
 
-/** With the newest edit beside it. */
-export interface MessageRow extends Row {
-  edited_body: string | null
+/** A row of `messages`. */
+export type Row = EntryRow & { digest: string }
+
+/** A message with its newest text, and its reactions as `emoji user` in the order of `seq`. */
+export type MessageRow = Omit<EntryRow, 'room' | 'kind' | 'target' | 'emoji' | 'is_on'> & {
   edited_at: string | null
+  reactions: string | null
 }
+
+/** More users of one reaction than this are counted and not named. */
+const REACTION_USERS = 100
 
 /** The row of a draft that is not refused. */
-export function toRow(draft: Draft, seq: number, at: string) {
+export function toRow(draft: Draft, seq: number, at: string): Row {
   const { room, id, author } = draft
   const { kind, body, target, replyTo, mentions, emoji, on }: AnyContent = draft
   return {
@@ -53,15 +51,15 @@ export function toRow(draft: Draft, seq: number, at: string) {
     body: body ?? null,
     target: target ?? null,
     reply_to: replyTo ?? null,
-    mentions: mentions ? JSON.stringify(mentions) : null,
+    mentions: mentions ?? null,
     emoji: emoji ?? null,
-    is_on: on === undefined ? null : Number(on),
-    deleted: 0,
+    is_on: on ?? null,
+    deleted: false,
     digest: digestOf(draft),
-  } satisfies Row
+  }
 }
 
-export function toEntry(row: Row): Entry {
+export function toEntry(row: EntryRow): Entry {
   const { room, seq, id, kind, at } = row
   const author = { id: row.author_id, name: row.author_name }
   const common = { type: 'message', room, seq, id, author, at } as const
@@ -79,54 +77,50 @@ export function toEntry(row: Row): Entry {
   }
 }
 
-/**
- * @param rows  one more than `limit`, if there are so many; newest first
- * @param reactionsOf  the reactions of each that is not deleted
- */
-export function toPage<R extends MessageRow>(
-  head: number,
-  rows: readonly R[],
-  limit: number,
-  reactionsOf: (row: R) => Message['reactions'],
-): Page {
+/** @param rows  one more than `limit`, if there are so many; newest first */
+export function toPage(head: number, rows: readonly MessageRow[], limit: number): Page {
   const messages = rows.slice(0, limit).reverse()
-  return {
-    head,
-    messages: messages.map((row) => toMessage(row, reactionsOf(row))),
-    more: rows.length > limit,
-  }
+  return { head, messages: messages.map(toMessage), more: rows.length > limit }
 }
 
-function toMessage(row: MessageRow, reactions: Message['reactions']): Message {
-  const { seq, id, at } = row
+/** Put together piece by piece: copies of parts would be a tenth of what a page costs. */
+function toMessage(row: MessageRow): Message {
+  const { seq, id, at, body, reply_to: replyTo, mentions, edited_at: editedAt } = row
   const author = { id: row.author_id, name: row.author_name }
-  const common = { seq, id, author, at, ...links(row) }
-  if (row.deleted) return { ...common, deleted: true, reactions: [] }
-  return {
-    ...common,
-    body: row.edited_body ?? row.body ?? '',
-    ...(row.edited_at && { editedAt: row.edited_at }),
-    reactions,
+  const message: Message = { seq, id, author, at, reactions: [] }
+  if (replyTo !== null) message.replyTo = replyTo
+  if (mentions !== null) message.mentions = toIds(mentions)
+  if (row.deleted) message.deleted = true
+  else {
+    message.body = body ?? ''
+    if (editedAt !== null) message.editedAt = editedAt
+    if (row.reactions !== null) message.reactions = toReactions(row.reactions)
   }
+  return message
+}
+
+/** By emoji, in the order in which they came up; no emoji has a blank in it. */
+function toReactions(text: string): Message['reactions'] {
+  const reactions = new Map<string, Message['reactions'][0]>()
+  for (const [, emoji = '', user = ''] of text.matchAll(/(\S+) (\S+)/g)) {
+    const known = reactions.get(emoji) ?? { emoji, count: 0, users: [] }
+    reactions.set(emoji, known)
+    known.count += 1
+    if (known.count <= REACTION_USERS) known.users.push(user)
+  }
+  return [...reactions.values()]
 }
 
 /** Which message it answers, and whom it names. */
-function links(row: Row): Pick<Message, 'replyTo' | 'mentions'> {
+function links(
+  row: Pick<EntryRow, 'reply_to' | 'mentions'>,
+): Pick<Message, 'replyTo' | 'mentions'> {
   return {
     ...(row.reply_to !== null && { replyTo: row.reply_to }),
-    ...(row.mentions !== null && { mentions: JSON.parse(row.mentions) }),
+    ...(row.mentions !== null && { mentions: toIds(row.mentions) }),
   }
 }
 
-export type Refusal = Extract<ErrorCode, 'conflict' | 'not_found' | 'forbidden' | 'too_many'>
-
-/** What the sender is told of a draft that is not stored. */
-export function refuse({ kind }: Draft, code: Refusal): Outcome {
-  const messages: Record<Refusal, string> = {
-    conflict: 'this id was used for something else',
-    not_found: `${kind === 'message' ? 'replyTo' : 'target'}: there is no such message`,
-    forbidden: `only its author ${kind}s a message`,
-    too_many: `at most ${EMOJI_PER_MESSAGE} different emoji`,
-  }
-  return { code, message: messages[code] }
+function toIds(mentions: readonly string[] | string): string[] {
+  return typeof mentions === 'string' ? JSON.parse(mentions) : [...mentions]
 }

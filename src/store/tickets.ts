@@ -1,7 +1,7 @@
 /** Values that are good once and for a short time: tickets for the socket, links for a device. */
 
-import type { Clock } from '../clock.ts'
 import { hashSecret, newSecret } from '../auth/secrets.ts'
+import { exec, first, type Sql } from './sql.ts'
 
 /** What a ticket stands for. */
 export interface Pass {
@@ -20,33 +20,38 @@ export interface Tickets {
 }
 
 /**
- * Kept in memory beside the SQLite log: a server that starts anew has no sockets either, and every
- * client makes a new ticket for each try.
+ * Good once, on whichever node. A crash of the database loses them, and so does a restart on
+ * SQLite: every client makes a new one for each try.
+ * @param kind  one kind cannot be redeemed as another
  */
-export function createTickets(lifetimeMs: number, clock: Clock): Tickets {
-  const passes = new Map<string, Pass & { until: number }>()
-
-  // Insertion order is the order of expiry, as all live equally long.
-  const forgetExpired = (now: number) => {
-    for (const [hash, { until }] of passes) {
-      if (until > now) return
-      passes.delete(hash)
-    }
-  }
-
+export function createTickets(sql: Sql, kind: 'ticket' | 'link', lifetimeMs: number): Tickets {
+  const { fromNow, lock } = sql.dialect
+  const old = `SELECT hash FROM tickets WHERE expires_at <= ${fromNow('0')}
+    ORDER BY expires_at LIMIT 10 ${lock('tickets')}`
   return {
-    issue: async (pass) => {
-      const now = clock.now()
-      forgetExpired(now)
-      const ticket = newSecret()
-      passes.set(hashSecret(ticket), { ...pass, until: now + lifetimeMs })
-      return { ticket, expiresAt: new Date(clock.date().getTime() + lifetimeMs) }
-    },
-    redeem: async (ticket) => {
-      const hash = hashSecret(ticket)
-      const pass = passes.get(hash)
-      passes.delete(hash)
-      return pass && pass.until > clock.now() ? pass : null
-    },
+    issue: ({ user, session, address }) =>
+      sql.run(function* () {
+        const ticket = newSecret()
+        // So that those that nobody used never pile up.
+        yield* exec(`DELETE FROM tickets WHERE hash IN (${old})`)
+        const issued = yield* first<{ expires_at: number | string }>(
+          `INSERT INTO tickets (hash, kind, user_id, session, address, expires_at)
+           VALUES ($1, $2, $3, $4, $5, ${fromNow('$6')}) RETURNING expires_at`,
+          ...[hashSecret(ticket), kind, user, session, address, lifetimeMs],
+        )
+        return { ticket, expiresAt: new Date(issued!.expires_at) }
+      }),
+
+    redeem: (ticket) =>
+      sql.run(function* () {
+        const pass = yield* first<Pass & { is_good: boolean | number }>(
+          `DELETE FROM tickets WHERE hash = $1 AND kind = $2
+           RETURNING user_id AS "user", session, address, expires_at > ${fromNow('0')} AS is_good`,
+          ...[hashSecret(ticket), kind],
+        )
+        if (!pass?.is_good) return null
+        const { user, session, address } = pass
+        return { user, session, address }
+      }),
   }
 }

@@ -33,23 +33,24 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/store/sqlite.ts',
-        from: `  db.exec('BEGIN IMMEDIATE')
-  try {
-    const result = work()
-    db.exec('COMMIT')
-    return result`,
-        to: `  try {
-    if (!later.has(db)) {
-      db.exec('BEGIN IMMEDIATE')
-      later.add(db)
-      setTimeout(() => (later.delete(db), db.exec('COMMIT')), 300)
-    }
-    return work()`,
+        from: `        command('BEGIN IMMEDIATE')
+        const result = drive(work())
+        command('COMMIT')
+        return result`,
+        to: `        if (!isLate) {
+          command('BEGIN IMMEDIATE')
+          isLate = true
+          setTimeout(() => {
+            isLate = false
+            rollBack(() => command('COMMIT'))
+          }, 300)
+        }
+        return drive(work())`,
       },
       {
         file: 'src/store/sqlite.ts',
-        from: 'export function transaction<',
-        to: 'const later = new Set<unknown>()\nexport function transaction<',
+        from: '  const command = (text: string) =>',
+        to: '  let isLate = false\n  const command = (text: string) =>',
       },
     ],
   },
@@ -59,11 +60,15 @@ export const BUGS: readonly Bug[] = [
     services: 'sqlite',
     faults: NO_FAULTS,
     edits: [
-      { file: 'src/store/sqlite.ts', from: 'UNIQUE (room, author_id, id)', to: 'CHECK (true)' },
       {
-        file: 'src/store/sqlite-log.ts',
-        from: 'const known = sql.known.get(row.room, row.author_id, row.id) as rows.Row | undefined',
-        to: 'const known = undefined as rows.Row | undefined',
+        file: 'src/store/schema/sqlite-1.sql',
+        from: 'UNIQUE (room, author_id, id)',
+        to: 'CHECK (true)',
+      },
+      {
+        file: 'src/store/rules.ts',
+        from: 'const twin = book.withIdOf(row)',
+        to: 'const twin = undefined as Row | undefined',
       },
     ],
   },
@@ -106,9 +111,9 @@ export const BUGS: readonly Bug[] = [
     faults: ['kill -9 of one'],
     edits: [
       {
-        file: 'src/store/sqlite-log.ts',
-        from: 'WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?',
-        to: 'WHERE room = ? AND seq >= ? ORDER BY seq LIMIT ?',
+        file: 'src/store/reads.ts',
+        from: 'WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3',
+        to: 'WHERE room = $1 AND seq >= $2 ORDER BY seq LIMIT $3',
       },
     ],
   },
@@ -187,11 +192,11 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'src/http/messages.ts',
-        from: '    const outcome = await hub.append({\n',
-        to: `    void hub.append({ kind: 'message', id: '', ...body, room, author: user, moderates: false })
-    const early = { type: 'message', kind: 'message', room, seq: entrance.head + 1, ...body }
-    if (body.id) return c.json({ ...early, author: user, at: new Date().toISOString() }, 201)
-    const outcome = await hub.append({
+        from: '  const outcome = await hub.append({\n',
+        to: `  void hub.append({ kind: 'message', id: '', ...body, room, author: user, moderates: false })
+  const early = { type: 'message', kind: 'message', room, seq: entrance.head + 1, ...body }
+  if (body.id) return c.json({ ...early, author: user, at: new Date().toISOString() }, 201)
+  const outcome = await hub.append({
 `,
       },
     ],

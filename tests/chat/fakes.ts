@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { parseEvents } from '../../static/protocol.js'
 import type { Bus } from '../../src/chat/bus.ts'
 import type { Directory } from '../../src/store/nodes.ts'
-import { localBus, localDirectory } from '../../src/chat/local.ts'
+import { localBus } from '../../src/chat/local.ts'
 import { Connection, type Identity } from '../../src/chat/connection.ts'
 import { Hub } from '../../src/chat/hub.ts'
 import { Room } from '../../src/chat/room.ts'
@@ -18,6 +18,15 @@ import { TestClock, testJournal } from '../helpers.ts'
 import { MemoryLog } from '../store/model.ts'
 
 /** The events in a frame; every one must be readable. */
+/** Nobody else is there, and nothing ended. */
+const LONELY: Directory = {
+  renew: async () => true,
+  savePresence: async () => {},
+  presence: async () => new Map(),
+  news: async () => ({ sessions: [], memberships: [], isSomebodyMute: false }),
+  retire: async () => {},
+}
+
 export function decode({ data, size }: Frame): ServerEvent[] {
   const text = typeof data === 'string' ? data : new TextDecoder().decode(data.subarray(-size))
   return parseEvents(text).map((event) => {
@@ -134,7 +143,7 @@ export const NO_RATES: Partial<Limits> = {
 export function openHub(t: TestContext, options: HubSetUp = {}) {
   const memory = new MemoryLog()
   const { log = memory, limits, tokenEveryMessage = false } = options
-  const { bus = localBus, directory = localDirectory, clock = new TestClock() } = options
+  const { bus = localBus, directory = LONELY, clock = new TestClock() } = options
   const { journal, faults, lines } = testJournal()
   const hub = new Hub({
     ...{ log, bus, directory, clock, tokenEveryMessage, journal },

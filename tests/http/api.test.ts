@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as v from 'valibot'
 import { Link, Rooms, Session, Ticket } from '../../static/protocol.js'
-import { LogUnavailable, SearchTooLong } from '../../src/store/log.ts'
+import { LogUnavailable, SearchTooLong, type Search } from '../../src/store/log.ts'
 import { assertProblem, openApp, ORIGIN } from './app.ts'
 
 test('a guest signs in, is known, and signs out', async (t) => {
@@ -221,9 +221,13 @@ test('what goes wrong inside is told to the operator, and to nobody else', async
 })
 
 test('a search that takes too long is refused for now, which is no fault and no outage', async (t) => {
-  const { get, signIn, hub, faults, lines } = openApp(t)
+  const search: Search = {
+    search: () => Promise.reject(new SearchTooLong('the search took too long')),
+    note: () => {},
+    close: async () => {},
+  }
+  const { get, signIn, faults, lines } = openApp(t, { search })
   const { bearer } = await signIn('Ann')
-  hub.log.search = () => Promise.reject(new SearchTooLong('the search took too long'))
   const response = await get('/api/rooms/lobby/search?q=words', bearer)
   const { detail } = await assertProblem(response, 503, 'unavailable')
   assert.equal(detail, 'the search took too long')
@@ -231,9 +235,16 @@ test('a search that takes too long is refused for now, which is no fault and no 
   assert.deepEqual(faults, [])
   const { what, code, reason } = lines.at(-1)!
   assert.deepEqual([what, code, reason], ['request refused', 'unavailable', detail])
-  hub.log.search = () => Promise.reject(new LogUnavailable('gone'))
+  search.search = () => Promise.reject(new LogUnavailable('gone'))
   await assertProblem(await get('/api/rooms/lobby/search?q=words', bearer), 503, 'unavailable')
   assert.equal(faults.length, 1)
+})
+
+test('where search is switched off there is none', async (t) => {
+  const { get, signIn } = openApp(t, { search: undefined })
+  const { bearer } = await signIn('Ann')
+  const response = await get('/api/rooms/lobby/search?q=words', bearer)
+  assert.match((await assertProblem(response, 404, 'not_found')).detail!, /switched off/)
 })
 
 test('a handshake that fails inside gives its place back', async (t) => {

@@ -3,15 +3,16 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { createApp } from '../../src/app.ts'
-import { createSqliteAccounts } from '../../src/store/sqlite-accounts.ts'
-import { createSqliteMemberships } from '../../src/store/sqlite-memberships.ts'
-import { createTickets } from '../../src/store/tickets.ts'
-import { localBus, localDirectory } from '../../src/chat/local.ts'
+import { localBus } from '../../src/chat/local.ts'
 import { Hub } from '../../src/chat/hub.ts'
 import type { Services } from '../../src/http/services.ts'
-import { openDatabase } from '../../src/store/sqlite.ts'
+import { createAccounts } from '../../src/store/accounts.ts'
+import { createLog } from '../../src/store/create-log.ts'
+import { openDataFile } from '../../src/store/file.ts'
+import { createMemberships } from '../../src/store/memberships.ts'
+import { createLonelyDirectory } from '../../src/store/nodes.ts'
 import { createLogProbe } from '../../src/store/probe.ts'
-import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import { createTickets } from '../../src/store/tickets.ts'
 import { TestClock, testConfig, testJournal, type ServerOptions } from '../helpers.ts'
 
 export const ORIGIN = 'http://127.0.0.1:3000'
@@ -26,18 +27,18 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     ...(changed && { limits: changed }),
   })
   const { limits } = config
-  const database = openDatabase(':memory:')
+  const { sql, epoch, close } = openDataFile(':memory:', clock)
   const { journal, faults, facts, lines } = testJournal()
-  const log = createSqliteLog(database, clock)
+  const log = createLog({ sql, epoch, clock, rests: false, close: async () => close() })
   const hub = new Hub({
-    ...{ log, bus: localBus, directory: localDirectory, clock, limits },
+    ...{ log, bus: localBus, directory: createLonelyDirectory(sql), clock, limits },
     ...{ tokenEveryMessage: false, journal },
   })
   const probe = createLogProbe({ log, clock, limits, journal })
   t.after(async () => {
     probe.close()
     await hub.drain()
-    database.close()
+    close()
   })
   const app = createApp({
     config,
@@ -46,11 +47,12 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     journal,
     probe,
     metrics: undefined,
-    accounts: createSqliteAccounts(database, limits, clock),
-    memberships: createSqliteMemberships(database, clock),
+    search: undefined,
+    accounts: createAccounts(sql, limits, clock),
+    memberships: createMemberships(sql),
     foreignUser: undefined,
-    tickets: createTickets(limits.ticketMs, clock),
-    links: createTickets(limits.linkMs, clock),
+    tickets: createTickets(sql, 'ticket', limits.ticketMs),
+    links: createTickets(sql, 'link', limits.linkMs),
     origins: () => config.allowedOrigins ?? [ORIGIN],
     ...services,
   })

@@ -6,22 +6,24 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { runtime } from '#runtime'
-import { LogUnavailable, SearchTooLong, type Log } from '../../src/store/log.ts'
+import { LogUnavailable, SearchTooLong } from '../../src/store/log.ts'
+import { SEARCH } from '../../src/search/fts5.ts'
 import { createSearcher, startThread } from '../../src/search/searcher.ts'
-import { MIGRATIONS, openDatabase } from '../../src/store/sqlite.ts'
-import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import { openDataFile } from '../../src/store/file.ts'
+import { stepsAfter, VERSION } from '../../src/store/schema.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say } from '../store/drafts.ts'
+import { openLog, type SearchedLog } from '../store/opened.ts'
 
 /** The versions before there was an index, and while each append wrote it. */
 const WITHOUT_WORDS = 2
 const WORDS_WITH_APPEND = 3
 
-function open(t: TestContext, file = `${tempFolder(t)}/hearth.db`) {
-  const database = openDatabase(file)
+async function open(t: TestContext, file = `${tempFolder(t)}/hearth.db`) {
   const clock = new TestClock()
+  const database = openDataFile(file, clock)
   const faults: unknown[] = []
-  const log = createSqliteLog(database, clock, (error) => faults.push(error))
+  const log = await openLog(database, clock, (error) => faults.push(error))
   t.after(() => log.close())
   const read = <T>(sql: string) => database.db.prepare(sql).all() as T[]
   const indexed = () => read<{ indexed: number }>('SELECT indexed FROM rooms')[0]?.indexed
@@ -29,7 +31,7 @@ function open(t: TestContext, file = `${tempFolder(t)}/hearth.db`) {
   return { ...database, clock, faults, log, indexed, texts }
 }
 
-async function seqs(log: Log, query: string, room = 'lobby') {
+async function seqs(log: SearchedLog, query: string, room = 'lobby') {
   return (await log.search(room, query, 100)).messages.map(({ seq }) => seq)
 }
 
@@ -43,14 +45,14 @@ function forgetWords(file: string) {
 
 test('a file of before there was a search is indexed when it is opened', async (t) => {
   const file = `${tempFolder(t)}/hearth.db`
-  const { log } = open(t, file)
+  const { log } = await open(t, file)
   await log.append(Array.from({ length: 1_100 }, (_, n) => say(ann, `word ${n + 1}`)))
   await log.append([edit(ann, 1, 'first'), edit(ann, 1, 'second'), erase(ann, 2), react(bob, 3)])
   await log.append([say(bob, 'word', { room: 'garden' })])
   await log.close()
   forgetWords(file)
-  const again = open(t, file)
-  assert.equal(MIGRATIONS.length > WITHOUT_WORDS, true)
+  const again = await open(t, file)
+  assert.equal(VERSION > WITHOUT_WORDS, true)
   assert.deepEqual(await seqs(again.log, 'first'), [])
   assert.deepEqual(await seqs(again.log, 'second'), [1])
   assert.deepEqual(await seqs(again.log, '"2"'), [])
@@ -62,12 +64,12 @@ test('a file of before there was a search is indexed when it is opened', async (
 test('a file whose index is complete is not indexed again', async (t) => {
   const file = `${tempFolder(t)}/hearth.db`
   const old = runtime.openSqlite(file)
-  for (const step of MIGRATIONS.slice(0, WORDS_WITH_APPEND)) old.exec(step)
+  for (const step of stepsAfter(0, 'sqlite').slice(0, WORDS_WITH_APPEND)) old.exec(step)
   old.exec(`INSERT INTO rooms (room, head) VALUES ('lobby', 1000);
     INSERT INTO room_numbers VALUES (1, 'lobby');
     PRAGMA user_version = ${WORDS_WITH_APPEND}`)
   old.close()
-  const { log, indexed, texts } = open(t, file)
+  const { log, indexed, texts } = await open(t, file)
   assert.equal(indexed(), 1_000)
   await log.append([say(ann, 'word')])
   assert.deepEqual(await seqs(log, 'word'), [1_001])
@@ -75,7 +77,7 @@ test('a file whose index is complete is not indexed again', async (t) => {
 })
 
 test('what was said is taken into the index when there is time', async (t) => {
-  const { clock, log, indexed, texts } = open(t)
+  const { clock, log, indexed, texts } = await open(t)
   await log.append(Array.from({ length: 2_000 }, (_, n) => say(ann, `word ${n + 1}`)))
   await log.append([edit(ann, 1, 'first'), edit(ann, 1, 'second'), react(bob, 3), erase(ann, 2)])
   assert.deepEqual([indexed(), texts()], [0, []])
@@ -89,7 +91,7 @@ test('what was said is taken into the index when there is time', async (t) => {
 })
 
 test('long messages are taken in by smaller steps', async (t) => {
-  const { clock, log, indexed } = open(t)
+  const { clock, log, indexed } = await open(t)
   await log.append(Array.from({ length: 20 }, () => say(ann, 'word '.repeat(800))))
   await clock.advance(1_000)
   assert.ok(indexed()! < 10, `${indexed()}`)
@@ -98,7 +100,7 @@ test('long messages are taken in by smaller steps', async (t) => {
 })
 
 test('a search finds all that is on disk, however far the index is behind', async (t) => {
-  const { log, indexed } = open(t)
+  const { log, indexed } = await open(t)
   await log.append(Array.from({ length: 3_000 }, (_, n) => say(ann, `word ${n + 1}`)))
   assert.equal(indexed(), 0)
   assert.deepEqual(await seqs(log, '"word 1"'), [1])
@@ -108,18 +110,18 @@ test('a search finds all that is on disk, however far the index is behind', asyn
 
 test('a server killed before the index followed has lost nothing', async (t) => {
   const file = `${tempFolder(t)}/hearth.db`
-  const killed = open(t, file)
+  const killed = await open(t, file)
   await killed.log.append(Array.from({ length: 300 }, (_, n) => say(ann, `word ${n + 1}`)))
   await killed.clock.advance(1_000)
   const half = killed.indexed()!
   assert.ok(half > 0 && half < 300, `${half}`)
   killed.close()
-  const { clock, log, indexed, close } = open(t, file)
+  const { clock, log, indexed, close } = await open(t, file)
   assert.deepEqual(await seqs(log, `"word ${half}"`), [half])
   assert.deepEqual(await seqs(log, '"word 300"'), [300])
   await log.append([say(ann, 'new')])
   close()
-  const last = open(t, file)
+  const last = await open(t, file)
   await last.clock.advance(10_000)
   assert.equal(last.indexed(), 301)
   assert.throws(indexed)
@@ -127,7 +129,7 @@ test('a server killed before the index followed has lost nothing', async (t) => 
 })
 
 test('a deleted message is out of the index with its delete, and never gets in after', async (t) => {
-  const { clock, log, texts } = open(t)
+  const { clock, log, texts } = await open(t)
   await log.append([say(ann, 'early'), say(ann, 'kept')])
   await clock.advance(1_000)
   await log.append([say(ann, 'late'), edit(ann, 3, 'later'), erase(ann, 3), erase(ann, 1)])
@@ -138,13 +140,13 @@ test('a deleted message is out of the index with its delete, and never gets in a
 })
 
 test('an index that cannot be written is told of, and does not stop the talk', async (t) => {
-  const { clock, db, faults, log, texts } = open(t)
+  const { clock, db, faults, log, texts } = await open(t)
   db.exec(`CREATE TEMP TRIGGER broken BEFORE UPDATE OF indexed ON main.rooms
-    BEGIN SELECT raise(ABORT, 'disk I/O error'); END`)
+    BEGIN SELECT raise(ABORT, 'broken'); END`)
   await log.append([say(ann, 'word')])
   await clock.advance(1_000)
-  assert.ok(faults[0] instanceof LogUnavailable, String(faults[0]))
-  await assert.rejects(log.search('lobby', 'word', 1), LogUnavailable)
+  assert.match(String(faults[0]), /broken/)
+  await assert.rejects(log.search('lobby', 'word', 1), /broken/)
   await log.append([say(ann, 'word')])
   assert.deepEqual(texts(), [])
   db.exec('DROP TRIGGER broken')
@@ -155,7 +157,7 @@ test('an index that cannot be written is told of, and does not stop the talk', a
 
 test('words of a deleted message, and old ones of an edited, are in no byte of the file', async (t) => {
   const folder = tempFolder(t)
-  const { db, log } = open(t, `${folder}/hearth.db`)
+  const { db, log } = await open(t, `${folder}/hearth.db`)
   // So many, each with words of its own, that some begin the pages of the index.
   const secret = (n: number) => `secret${(n * 7_919).toString(36)}x${n}`
   const count = 600
@@ -180,7 +182,7 @@ test('words of a deleted message, and old ones of an edited, are in no byte of t
 })
 
 test('a search does not hold up the event loop', async (t) => {
-  const { db, file, log } = open(t)
+  const { db, file, log } = await open(t)
   // One room whose every message has two hundred words that begin alike: all of them are merged.
   db.exec(`INSERT INTO rooms (room, head) VALUES ('lobby', 1000);
     INSERT INTO room_numbers VALUES (1, 'lobby')`)
@@ -192,7 +194,7 @@ test('a search does not hold up the event loop', async (t) => {
   }
   db.exec('COMMIT')
   const values = [Array.from({ length: 4 }, () => '"1/a" *').join(' AND '), 1, 1_001, 1]
-  const searcher = createSearcher({ db, file }, new TestClock())
+  const searcher = createSearcher({ db, file }, new TestClock(), SEARCH)
   t.after(() => searcher.close())
   await searcher.search(['"1/none"', 1, 1, 1])
   const started = performance.now()
@@ -207,12 +209,12 @@ test('a search does not hold up the event loop', async (t) => {
 })
 
 test('a thread that ends is replaced; whoever it was working for is told', async (t) => {
-  const { db, file, log } = open(t)
+  const { db, file, log } = await open(t)
   await log.append([say(ann, 'word')])
   await seqs(log, 'word')
   const threads: Worker[] = []
-  const searcher = createSearcher({ db, file }, new TestClock(), () => {
-    const thread = startThread(file)
+  const searcher = createSearcher({ db, file }, new TestClock(), SEARCH, () => {
+    const thread = startThread(file, SEARCH)
     threads.push(thread)
     return thread
   })
@@ -229,10 +231,10 @@ test('a thread that ends is replaced; whoever it was working for is told', async
 })
 
 test('what takes too long is given up, and does not stop the others; too many are refused', async (t) => {
-  const { db, file } = open(t)
+  const { db, file } = await open(t)
   const clock = new TestClock()
   const threads: FakeThread[] = []
-  const searcher = createSearcher({ db, file }, clock, () => {
+  const searcher = createSearcher({ db, file }, clock, SEARCH, () => {
     threads.push(new FakeThread())
     return threads.at(-1)! as unknown as Worker
   })
@@ -273,7 +275,7 @@ test('what takes too long is given up, and does not stop the others; too many ar
 })
 
 test('closing the log refuses what is searched for, and waits for the thread', async (t) => {
-  const { log } = open(t)
+  const { log } = await open(t)
   await log.append([say(ann, 'word')])
   const searches = Array.from({ length: 5 }, () => log.search('lobby', 'word', 1))
   const ends = Promise.allSettled(searches)

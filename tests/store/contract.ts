@@ -9,10 +9,11 @@ import type { User } from '../../src/protocol.ts'
 import { createRandom } from '../random.ts'
 import { ann, bob, edit, erase, nthUser, react, say, tell, userId } from './drafts.ts'
 import { comparable, fold, MemoryLog } from './model.ts'
+import type { SearchedLog } from './opened.ts'
 import { searchChecks } from './searches.ts'
 
 export interface OpenedLog {
-  log: Log
+  log: SearchedLog
   /** Users and sessions beside it. */
   accounts: Accounts
   /** Closes it and opens the same data again. */

@@ -3,21 +3,23 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
-import { DataFileError, openDatabase } from '../../src/store/sqlite.ts'
-import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import { createLog } from '../../src/store/create-log.ts'
+import { DataFileError, openDataFile } from '../../src/store/file.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say, tell } from './drafts.ts'
 
 function open(t: TestContext, file: string) {
-  const database = openDatabase(file)
-  t.after(() => database.close())
-  return { ...database, log: createSqliteLog(database, new TestClock()) }
+  const clock = new TestClock()
+  const opened = openDataFile(file, clock)
+  t.after(() => opened.close())
+  const close = async () => opened.close()
+  return { ...opened, log: createLog({ ...opened, clock, rests: false, close }) }
 }
 
 /** Opening fails with a message for the operator that has all of `words`. */
 function assertRefused(file: string, ...words: string[]) {
   assert.throws(
-    () => openDatabase(file),
+    () => openDataFile(file, new TestClock()),
     (error) => {
       assert.ok(error instanceof DataFileError, String(error))
       for (const word of words) assert.ok(error.message.includes(word), error.message)

@@ -2,19 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { Accounts } from '../../src/store/accounts.ts'
-import type { Memberships } from '../../src/store/memberships.ts'
-import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
-import { createPostgresMemberships } from '../../src/store/postgres-memberships.ts'
-import { createSqliteAccounts } from '../../src/store/sqlite-accounts.ts'
-import { createSqliteMemberships } from '../../src/store/sqlite-memberships.ts'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { createAccounts, type Accounts } from '../../src/store/accounts.ts'
+import { openDataFile } from '../../src/store/file.ts'
 import type { Log } from '../../src/store/log.ts'
-import { createPostgresLog } from '../../src/store/postgres-log.ts'
-import { openDatabase as openSqlite } from '../../src/store/sqlite.ts'
-import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import { createMemberships, type Memberships } from '../../src/store/memberships.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
+import { openLog } from './opened.ts'
 
 const HOUR = 3_600_000
 
@@ -174,12 +169,12 @@ const CHECKS: { title: string; check(opened: Opened & { people: string[] }): Pro
 
 for (const { title, check } of CHECKS) {
   test(`SQLite: ${title}`, async (t) => {
-    const database = openSqlite(':memory:')
-    t.after(() => database.close())
-    const accounts = createSqliteAccounts(database, DEFAULT_LIMITS, systemClock)
-    const [here, there] = [0, 1].map(() => createSqliteMemberships(database, systemClock))
-    const expire = async () => database.db.exec('UPDATE invites SET expires_at = 0')
-    const log = createSqliteLog(database, systemClock)
+    const file = openDataFile(':memory:', systemClock)
+    const log = await openLog(file, systemClock)
+    t.after(() => log.close())
+    const accounts = createAccounts(file.sql, DEFAULT_LIMITS, systemClock)
+    const [here, there] = [0, 1].map(() => createMemberships(file.sql))
+    const expire = async () => file.db.exec('UPDATE invites SET expires_at = 0')
     await withPeople(check, { here: here!, there: there!, log, accounts, expire })
   })
 }
@@ -191,10 +186,10 @@ void test('Postgres', async (t) => {
       const url = await server.lendDatabase(each)
       const [db, other] = [await openDatabase(each, url), await openDatabase(each, url)]
       await withPeople(check, {
-        here: createPostgresMemberships(db),
-        there: createPostgresMemberships(other),
-        log: createPostgresLog(db, systemClock),
-        accounts: createPostgresAccounts(db, DEFAULT_LIMITS, systemClock),
+        here: createMemberships(db.sql),
+        there: createMemberships(other.sql),
+        log: await openLog(db, systemClock),
+        accounts: createAccounts(db.sql, DEFAULT_LIMITS, systemClock),
         expire: async () => void (await db.query('UPDATE invites SET expires_at = now()')),
       })
     })
@@ -202,7 +197,7 @@ void test('Postgres', async (t) => {
 
   await t.test('a removal is told to the other nodes', async (each) => {
     const db = await openDatabase(each, await server.lendDatabase(each))
-    const [here, ann, bob] = [createPostgresMemberships(db), nthId(1), nthId(2)]
+    const [here, ann, bob] = [createMemberships(db.sql), nthId(1), nthId(2)]
     await here.create('den', ann)
     const { invite } = (await here.invite('den', ann, HOUR))!
     await here.admit('den', bob, invite)

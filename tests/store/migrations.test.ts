@@ -4,20 +4,19 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { runtime } from '#runtime'
+import type { Sqlite, SqliteValue } from '../../src/runtime/runtime.ts'
 import { violations } from '../../tools/check.ts'
-import { createSqliteStore } from '../../tools/sqlite-store.ts'
 import type { Query } from '../../tools/store.ts'
-import { createSqliteDirectory } from '../../src/store/sqlite-nodes.ts'
 import { digestOf } from '../../src/store/digest.ts'
-import type { Draft, Log } from '../../src/store/log.ts'
-import { MIGRATIONS as POSTGRES } from '../../src/cluster/postgres.ts'
-import { createPostgresLog } from '../../src/store/postgres-log.ts'
-import { MIGRATIONS as SQLITE, openDatabase } from '../../src/store/sqlite.ts'
-import { createSqliteLog } from '../../src/store/sqlite-log.ts'
+import type { Draft } from '../../src/store/log.ts'
+import { openDataFile } from '../../src/store/file.ts'
+import { createLonelyDirectory } from '../../src/store/nodes.ts'
+import { readSql, stepsAfter, VERSION } from '../../src/store/schema.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { openDatabase as openPostgres, startPostgres } from '../postgres.ts'
 import { ROOT } from '../process.ts'
 import { ann, bob, edit, erase, react, say, tell } from './drafts.ts'
+import { openLog, type SearchedLog } from './opened.ts'
 
 const AT = '2026-01-01T00:00:00.000Z'
 
@@ -66,7 +65,7 @@ function fill(version: number, seenAt: string) {
     ${version >= 2 ? owned : ''}`
 }
 
-async function assertKept(log: Log, query: Query, version: number) {
+async function assertKept(log: SearchedLog, query: Query, version: number) {
   const faults: string[] = []
   for await (const fault of violations(query)) faults.push(fault)
   assert.deepEqual(faults, [])
@@ -99,7 +98,7 @@ async function assertKept(log: Log, query: Query, version: number) {
   await assertSearched(log, 'never', [])
 }
 
-async function assertSearched(log: Log, words: string, expected: string[]) {
+async function assertSearched(log: SearchedLog, words: string, expected: string[]) {
   const { messages } = await log.search('lobby', words, 9)
   assert.deepEqual(
     messages.map(({ body }) => body),
@@ -107,43 +106,58 @@ async function assertSearched(log: Log, words: string, expected: string[]) {
   )
 }
 
-for (const version of SQLITE.keys()) {
-  test(`a file of version ${version + 1} keeps everything, and goes on`, async (t) => {
+const SQLITE = stepsAfter(0, 'sqlite')
+const POSTGRES = stepsAfter(0, 'postgres')
+
+for (const [index, step] of SQLITE.entries()) {
+  const version = index + 1
+  test(`a file of version ${version} keeps everything, and goes on`, async (t) => {
     const file = `${tempFolder(t)}/hearth.db`
+    const clock = new TestClock()
     const old = runtime.openSqlite(file)
-    for (const step of SQLITE.slice(0, version + 1)) old.exec(step)
-    old.exec(`PRAGMA user_version = ${version + 1}; ${fill(version + 1, '0')}`)
+    for (const earlier of SQLITE.slice(0, index)) old.exec(earlier)
+    old.exec(`${step}; PRAGMA user_version = ${version}; ${fill(version, '0')}`)
     // Since it has an index, until that follows by itself, words were written with the messages.
-    if (version + 1 === 3) {
+    if (version === 3) {
       old.exec(`INSERT INTO room_numbers VALUES (1, 'lobby'); INSERT INTO words (rowid, text)
         VALUES (1 << 40 | 1, '1/never 1/again'), (1 << 40 | 2, '1/newest 1/words')`)
     }
-    const told = version + 1 >= 5 ? ['hb'] : []
-    for (const hash of told) old.exec(`INSERT INTO revocations (session) VALUES ('${hash}')`)
+    const seconds = Math.floor(clock.date().getTime() / 1_000)
+    const at = version === 5 ? seconds : seconds * 1_000
+    const told = version >= 5 ? ['hb'] : []
+    for (const hash of told) {
+      old.exec(`INSERT INTO revocations (at, session) VALUES (${at}, '${hash}')`)
+    }
     old.close()
-    const database = openDatabase(file)
-    t.after(() => database.close())
-    const { sessions } = await createSqliteDirectory(database).news()
+    const opened = openDataFile(file, clock)
+    const log = await openLog(opened, clock)
+    t.after(() => log.close())
+    const { sessions } = await createLonelyDirectory(opened.sql).news()
     assert.deepEqual(
       sessions.map(({ hash }) => hash),
       told,
     )
-    const log = createSqliteLog(database, new TestClock())
-    t.after(() => log.close())
-    await assertKept(log, createSqliteStore(database).query, version + 1)
+    await assertKept(log, queryOf(opened.db), version)
   })
 }
 
+test('both databases have come to the same version', () => {
+  assert.equal(SQLITE.length, VERSION)
+  assert.deepEqual(stepsAfter(VERSION, 'sqlite'), [])
+  assert.deepEqual(stepsAfter(VERSION, 'postgres'), [])
+})
+
 void test('Postgres', async (t) => {
   const server = await startPostgres(t)
-  const read = (file: string) => readFileSync(`${ROOT}/src/store/schema/${file}`, 'utf8')
+  const functions = `${ROOT}/tests/store/released/postgres-functions-4.sql`
   const openOld = async (each: TestContext, version: number) => {
     const url = await server.newDatabase()
     const run = (text: string) => server.query(url, text)
     await run(`CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL);
       INSERT INTO meta VALUES ('', ${version})`)
-    for (const file of POSTGRES.slice(0, version)) await run(read(file))
-    if (version === POSTGRES.length) await run(read('postgres-functions.sql'))
+    for (const step of POSTGRES.slice(0, version)) await run(step)
+    if (version === 4) await run(readFileSync(functions, 'utf8'))
+    if (version === VERSION) await run(readSql('postgres-functions'))
     await run(fill(version, 'now()'))
     if (version === 3) {
       await run(`INSERT INTO words VALUES ('lobby', 1, 'never again'), ('lobby', 2, 'newest words'),
@@ -151,11 +165,16 @@ void test('Postgres', async (t) => {
     }
     return openPostgres(each, url)
   }
-  for (const index of POSTGRES.keys()) {
-    const version = index + 1
+  for (const version of [1, 2, 3, 4, VERSION]) {
     await t.test(`tables of version ${version} keep everything, and go on`, async (each) => {
       const db = await openOld(each, version)
-      await assertKept(createPostgresLog(db, new TestClock()), db.query, version)
+      await assertKept(await openLog(db, new TestClock()), db.query, version)
     })
   }
 })
+
+/** As the tools ask. */
+function queryOf(db: Sqlite): Query {
+  return async <Row extends object>(text: string, values: readonly unknown[] = []) =>
+    db.prepare(text.replace(/\$(\d+)/g, '?$1')).all(...(values as SqliteValue[])) as Row[]
+}

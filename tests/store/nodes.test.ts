@@ -2,15 +2,15 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
-import { localDirectory } from '../../src/chat/local.ts'
-import { createPostgresDirectory } from '../../src/store/postgres-nodes.ts'
-import { createSqliteDirectory } from '../../src/store/sqlite-nodes.ts'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
-import { createPostgresLog } from '../../src/store/postgres-log.ts'
-import { openDatabase as openFile } from '../../src/store/sqlite.ts'
+import { createDirectory } from '../../src/cluster/nodes.ts'
+import { createAccounts } from '../../src/store/accounts.ts'
+import { openDataFile } from '../../src/store/file.ts'
+import { createLonelyDirectory, revoke } from '../../src/store/nodes.ts'
+import { openLog } from './opened.ts'
 import { ann, bob, nthUser } from './drafts.ts'
+import { TestClock } from '../helpers.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 
 const NOTHING = { sessions: [], memberships: [], isSomebodyMute: false }
@@ -22,7 +22,7 @@ void test('the directory in Postgres', async (t) => {
   const server = await startPostgres(t)
   const setUp = async (each: TestContext, count = 2) => {
     const db = await openDatabase(each, await server.lendDatabase(each))
-    const nodes = Array.from({ length: count }, () => createPostgresDirectory(db, DEFAULT_LIMITS))
+    const nodes = Array.from({ length: count }, () => createDirectory(db, DEFAULT_LIMITS))
     for (const node of nodes) assert.equal(await node.renew(true), false, 'it was not known')
     /** Makes everything older. */
     const age = async (seconds: number) => {
@@ -140,8 +140,8 @@ void test('the directory in Postgres', async (t) => {
 
   await check('what ended within a minute is told, and nothing that began again', async (each) => {
     const { a, db, age, count } = await setUp(each)
-    const accounts = createPostgresAccounts(db, DEFAULT_LIMITS, systemClock)
-    const log = createPostgresLog(db, systemClock)
+    const accounts = createAccounts(db.sql, DEFAULT_LIMITS, systemClock)
+    const log = await openLog(db, systemClock)
     const session = (await accounts.addGuest('Ann', 'ann', 'h1'))!
     await accounts.addDevice('h1', 'h2')
     const user = session.user.id
@@ -173,30 +173,31 @@ void test('the directory in Postgres', async (t) => {
   })
 })
 
-void test('one node alone has nobody to tell', async () => {
-  assert.equal(await localDirectory.renew(true), true)
-  assert.deepEqual(await localDirectory.presence(['lobby']), new Map())
-  assert.deepEqual(await localDirectory.news(), NOTHING)
-})
-
-test('a node alone on SQLite hears for a minute which sessions a tool ended', async (t) => {
-  const database = openFile(':memory:')
-  t.after(() => database.close())
-  const { db } = database
-  const directory = createSqliteDirectory(database)
+test('a node alone on SQLite hears for a minute what ended, also by a tool', async (t) => {
+  const clock = new TestClock()
+  const { sql, db, close } = openDataFile(':memory:', clock)
+  t.after(close)
+  const directory = createLonelyDirectory(sql)
   assert.equal(await directory.renew(true), true)
+  assert.deepEqual(await directory.presence(['lobby']), new Map())
   assert.deepEqual(await directory.news(), NOTHING)
-  db.exec("INSERT INTO revocations (session, banned) VALUES ('h1', 0), ('h2', 1)")
+  const ends = [{ session: 'h1' }, { session: 'h2', banned: true }]
+  await sql.transaction(() => revoke(sql, [...ends, { room: 'lobby', user_id: ann.id }]))
   const sessions = [
     { hash: 'h1', banned: false },
     { hash: 'h2', banned: true },
   ]
+  const memberships = [{ room: 'lobby', user: ann.id }]
+  await clock.advance(59_000)
   for (let n = 0; n < 2; n += 1) {
-    assert.deepEqual(await directory.news(), { ...NOTHING, sessions })
+    const news = await directory.news()
+    news.sessions.sort(byHash)
+    assert.deepEqual(news, { sessions, memberships, isSomebodyMute: false })
     await directory.renew(true)
   }
-  db.exec('UPDATE revocations SET at = at - 61')
+  await clock.advance(1_000)
   assert.deepEqual(await directory.news(), NOTHING)
+  await clock.advance(600_000)
   await directory.renew(true)
   assert.deepEqual(db.prepare('SELECT session FROM revocations').all(), [])
 })

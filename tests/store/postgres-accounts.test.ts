@@ -2,9 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { Accounts } from '../../src/store/accounts.ts'
-import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
-import { createPostgresTickets } from '../../src/store/postgres-tickets.ts'
+import { createAccounts, type Accounts } from '../../src/store/accounts.ts'
+import { createTickets } from '../../src/store/tickets.ts'
 import { hashSecret } from '../../src/auth/secrets.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { TestClock } from '../helpers.ts'
@@ -26,7 +25,7 @@ void test('Postgres', async (t) => {
     async (each) => {
       const clock = new TestClock()
       const [here, there] = (await nodes(each, 2)).map((db) =>
-        createPostgresAccounts(db, DEFAULT_LIMITS, clock),
+        createAccounts(db.sql, DEFAULT_LIMITS, clock),
       )
       return { clock, accounts: takeTurns(here!, there!) }
     },
@@ -35,7 +34,7 @@ void test('Postgres', async (t) => {
 
   await t.test('every session that ends is told to the other nodes', async (each) => {
     const [db] = await nodes(each, 1)
-    const accounts = createPostgresAccounts(db!, DEFAULT_LIMITS, new TestClock())
+    const accounts = createAccounts(db!.sql, DEFAULT_LIMITS, new TestClock())
     const first = await accounts.addGuest('Ann', 'ann', 'h1')
     await accounts.addDevice('h1', 'h2')
     await accounts.addDevice('h1', 'h3')
@@ -54,7 +53,7 @@ void test('Postgres', async (t) => {
 
   await t.test('a ticket is redeemed once, on whichever node', async (each) => {
     const dbs = await nodes(each, 3)
-    const tickets = dbs.map((db) => createPostgresTickets(db, 'ticket', 30_000))
+    const tickets = dbs.map((db) => createTickets(db.sql, 'ticket', 30_000))
     for (let round = 0; round < 5; round += 1) {
       const { ticket, expiresAt } = await tickets[0]!.issue(pass)
       assert.match(ticket, /^[\w-]{43}$/)
@@ -73,8 +72,8 @@ void test('Postgres', async (t) => {
 
   await t.test('a ticket is good for its time, and as what it is', async (each) => {
     const [db] = await nodes(each, 1)
-    const tickets = createPostgresTickets(db!, 'ticket', 30_000)
-    const links = createPostgresTickets(db!, 'link', 600_000)
+    const tickets = createTickets(db!.sql, 'ticket', 30_000)
+    const links = createTickets(db!.sql, 'link', 600_000)
     const [a, b] = [await tickets.issue(pass), await tickets.issue(pass)]
     const link = await links.issue(pass)
     assert.equal(await tickets.redeem(link.ticket), null)
@@ -92,7 +91,7 @@ void test('Postgres', async (t) => {
 
   await t.test('old tickets do not pile up', async (each) => {
     const [db] = await nodes(each, 1)
-    const tickets = createPostgresTickets(db!, 'ticket', 30_000)
+    const tickets = createTickets(db!.sql, 'ticket', 30_000)
     await Promise.all(Array.from({ length: 30 }, () => tickets.issue(pass)))
     await db!.query("UPDATE tickets SET expires_at = now() - interval '1 s'")
     await Promise.all(Array.from({ length: 10 }, () => tickets.issue(pass)))

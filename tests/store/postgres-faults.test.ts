@@ -13,13 +13,21 @@ import {
   type Log,
   type Outcome,
 } from '../../src/store/log.ts'
-import type { Postgres, PostgresOptions } from '../../src/cluster/postgres.ts'
-import { createPostgresLog, SQL } from '../../src/store/postgres-log.ts'
+import { appendAtOnce } from '../../src/cluster/append-new.ts'
+import {
+  drive,
+  type Postgres,
+  type PostgresOptions,
+  type Query,
+} from '../../src/cluster/postgres.ts'
+import { append } from '../../src/store/append.ts'
+import { exec } from '../../src/store/sql.ts'
 import { toRow } from '../../src/store/rows.ts'
 import { createRandom } from '../random.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 import { startProxy } from '../proxy.ts'
-import { ann, bob, nthUser, say, tell } from './drafts.ts'
+import { ann, bob, erase, nthUser, say, tell } from './drafts.ts'
+import { openLog } from './opened.ts'
 
 const ALL = 100_000
 const PATIENT = 20
@@ -38,7 +46,9 @@ void test('Postgres, when things go wrong', async (t) => {
   const newLog = async (each: TestContext, options?: Partial<PostgresOptions>, at?: string) => {
     const url = at ?? (await server.lendDatabase(each))
     const db = await openDatabase(each, url, options)
-    return { url, db, log: createPostgresLog(db, systemClock) }
+    const log = await openLog(db, systemClock)
+    each.after(() => log.close())
+    return { url, db, log }
   }
   const check = (title: string, body: (each: TestContext) => Promise<void>) => t.test(title, body)
 
@@ -75,9 +85,11 @@ void test('Postgres, when things go wrong', async (t) => {
       sent.push(text)
       return db.queryFirst(text, values)
     }
-    const query = () => assert.fail('more than one statement')
+    const appendSql = { ...db.sql, run: fail, transaction: fail }
+    const log = await openLog({ ...db, queryFirst, appendSql }, systemClock)
+    each.after(() => log.close())
     const appender = createAppender({
-      log: createPostgresLog({ ...db, query, queryFirst }, systemClock),
+      log,
       clock: systemClock,
       limits: DEFAULT_LIMITS,
       onAppended: () => {},
@@ -95,19 +107,30 @@ void test('Postgres, when things go wrong', async (t) => {
   await check(
     'what is acknowledged is on disk, whatever the default of the server',
     async (each) => {
-      const { url, log } = await newLog(each)
+      const { url, db, log } = await newLog(each)
       const name = new URL(url).pathname.slice(1)
       await server.query(url, `ALTER DATABASE ${name} SET synchronous_commit = off`)
+      const assertFlushed = async (seq: number) => {
+        const [after] = await server.query<{ is_flushed: boolean }>(
+          url,
+          'SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS is_flushed',
+        )
+        assert.equal(after?.is_flushed, true)
+        assert.equal((await log.page('lobby', 1)).head, seq)
+      }
       const now = new Date().toISOString()
-      // A connection of its own, with that default: what decides is the statement itself.
-      const draft = JSON.stringify([toRow(say(ann), 1, now)])
-      await server.query(url, SQL.append, [['lobby'], [1], draft, now])
-      const [after] = await server.query<{ is_flushed: boolean }>(
-        url,
-        'SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS is_flushed',
-      )
-      assert.equal(after?.is_flushed, true)
-      assert.equal((await log.page('lobby', 1)).head, 1)
+      // Connections of their own, with that default: what decides is the statement itself.
+      const query: Query = (text, values) => server.query(url, text, values && [...values])
+      await appendAtOnce(query)([toRow(say(ann), 1, now)])
+      await assertFlushed(1)
+      const client = await db.connect()
+      each.after(() => client.end())
+      const ask: Query = async (text, values) =>
+        (await client.query(text, values && [...values])).rows
+      await ask('BEGIN')
+      await drive(ask, append(db.sql, [erase(ann, 1)], now))
+      await ask('COMMIT')
+      await assertFlushed(2)
     },
   )
 
@@ -254,9 +277,9 @@ void test('Postgres, when things go wrong', async (t) => {
   await check('no transaction, however it fails, leaves anything behind', async (each) => {
     const { db } = await newLog(each)
     const fail = async (last: string) =>
-      db.transaction(async (query) => {
-        await query("INSERT INTO rooms (room) VALUES ('half')")
-        await query(last)
+      db.sql.transaction(function* () {
+        yield* exec("INSERT INTO rooms (room) VALUES ('half')")
+        yield* exec(last)
         throw new Error('changed my mind')
       })
     await assert.rejects(fail('SELECT 1'))
@@ -330,6 +353,10 @@ async function assertWhole(
     const [compared] = await log.compare([{ room, seq: 1 }])
     assert.equal(compared?.head, seqs.length)
   }
+}
+
+function fail(): never {
+  assert.fail('by the rules, which takes more than one statement')
 }
 
 function isRepeat(outcome: object) {

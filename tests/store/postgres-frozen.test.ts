@@ -4,10 +4,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
 import { LogUnavailable } from '../../src/store/log.ts'
-import { createPostgresLog } from '../../src/store/postgres-log.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 import { startProxy } from '../proxy.ts'
 import { ann, bob, erase, say, tell } from './drafts.ts'
+import { openLog } from './opened.ts'
 
 /** What the database allows a silent transaction is 500 ms; the rest is for a busy machine. ms */
 const SOON_MS = 1_500
@@ -18,8 +18,9 @@ test('a node that freezes in the middle of an append: the next one waits half a 
   const server = await startPostgres(t)
   const url = await server.newDatabase()
   const proxy = await startProxy(t, server.port)
-  const frozen = createPostgresLog(await openDatabase(t, through(url, proxy.port)), systemClock)
-  const other = createPostgresLog(await openDatabase(t, url), systemClock)
+  const frozen = await openLog(await openDatabase(t, through(url, proxy.port)), systemClock)
+  const other = await openLog(await openDatabase(t, url), systemClock)
+  t.after(() => Promise.all([frozen.close(), other.close()]))
   assert.deepEqual(tell(await frozen.append([say(ann), say(ann)])), [1, 2])
   assert.deepEqual(tell(await other.append([say(bob)])), [3])
 

@@ -3,11 +3,14 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Postgres } from '../../src/cluster/postgres.ts'
-import { createPostgresLog, SQL } from '../../src/store/postgres-log.ts'
+import { dialect, drive, type Postgres, type Query } from '../../src/cluster/postgres.ts'
+import { SQL } from '../../src/search/gin.ts'
+import { append } from '../../src/store/append.ts'
+import type { Sql, Work } from '../../src/store/sql.ts'
 import { TestClock } from '../helpers.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 import { ann, bob, edit, erase, nthUser, react, say, tell } from './drafts.ts'
+import { openLog } from './opened.ts'
 
 void test('many nodes, one Postgres', async (t) => {
   const server = await startPostgres(t)
@@ -23,7 +26,7 @@ void test('many nodes, one Postgres', async (t) => {
     const nodes = []
     for (const hook of hooks) {
       const db = await openDatabase(each, url)
-      nodes.push(createPostgresLog({ ...db, ...hook(db) }, clock))
+      nodes.push(await openLog({ ...db, ...hook(db) }, clock))
     }
     const words = () =>
       server.query<{ seq: number; text: string }>(
@@ -35,10 +38,7 @@ void test('many nodes, one Postgres', async (t) => {
   const asItIs = () => ({})
   /** Has `first` done before the words that were made are kept. */
   const beforeIndex = (first: () => Promise<unknown>) => (db: Postgres) => ({
-    query: (async (text, values) => {
-      if (text === SQL.index) await first()
-      return db.query(text, values)
-    }) as Postgres['query'],
+    sql: before(db, SQL.index, first),
   })
 
   await check('an append leaves the index alone, which follows at leisure', async (each) => {
@@ -111,8 +111,9 @@ void test('many nodes, one Postgres', async (t) => {
     const holder = await (await openDatabase(each, url)).connect()
     each.after(() => holder.end())
     await holder.query('BEGIN')
-    const row = { ...erasure, id: crypto.randomUUID(), author_id: ann.id, author_name: ann.name }
-    await holder.query('SELECT hearth_append($1, 20)', [JSON.stringify([row])])
+    const query: Query = async (text, values) =>
+      (await holder.query(text, values && [...values])).rows
+    await drive(query, append({ dialect }, [erase(ann, 1)], new Date().toISOString()))
     let isDone = false
     const search = two.search('lobby', 'secret', 9).finally(() => (isDone = true))
     await untilSomebodyWaits(url)
@@ -127,10 +128,7 @@ void test('many nodes, one Postgres', async (t) => {
     async (each) => {
       const state: { hook: (() => Promise<unknown>) | null } = { hook: null }
       const { nodes } = await openNodes(each, asItIs, (db) => ({
-        query: (async (text, values) => {
-          if (text === SQL.search) await state.hook?.()
-          return db.query(text, values)
-        }) as Postgres['query'],
+        sql: before(db, SQL.search, async () => state.hook?.()),
       }))
       const [one, two] = nodes as [(typeof nodes)[0], (typeof nodes)[0]]
       await one.append([say(ann, 'old words'), say(ann, 'old words')])
@@ -170,50 +168,50 @@ void test('many nodes, one Postgres', async (t) => {
     )
   })
 
-  await check('what the batch allows is stored at once, else one by one', async (each) => {
-    const outcomes: (string | undefined)[] = []
-    const { nodes } = await openNodes(each, (db) => ({
-      queryFirst: (async (text, values) => {
-        const found = await db.queryFirst<{ outcome: string }>(text, values)
-        outcomes.push(found[0]?.outcome)
-        return found
-      }) as Postgres['queryFirst'],
-    }))
-    const log = nodes[0]!
-    const cases: [drafts: Parameters<typeof log.append>[0], told: unknown[], isAtOnce: boolean][] =
-      [
-        [[say(ann), say(bob), say(ann, 'x', { room: 'garden' })], [1, 2, 1], true],
+  await check(
+    'new messages are one round trip, everything else at most five more',
+    async (each) => {
+      let trips = 0
+      const { nodes } = await openNodes(each, (db) => ({
+        queryFirst: ((text, values) => {
+          trips += 1
+          return db.queryFirst(text, values)
+        }) as Postgres['queryFirst'],
+        appendSql: counting(db.appendSql, () => (trips += 1)),
+      }))
+      const log = nodes[0]!
+      const first = say(ann)
+      const cases: [drafts: Parameters<typeof log.append>[0], told: unknown[], trips: number][] = [
+        [[first, say(bob), say(ann, 'x', { room: 'garden' })], [1, 2, 1], 1],
+        [[say(ann, 'x', { mentions: [bob.id] })], [3], 1],
         [
           [say(ann, 'x', { replyTo: 1 }), react(ann, 1), react(bob, 1), edit(ann, 1)],
-          [3, 4, 5, 6],
-          true,
+          [4, 5, 6, 7],
+          5,
         ],
-        [
-          [edit(ann, 1, 'a'), say(ann, 'x', { mentions: [bob.id] }), edit(ann, 1, 'b')],
-          [7, 8, 9],
-          true,
-        ],
-        [[say(ann), edit(bob, 1), say(ann)], [10, 'forbidden', 11], false],
-        [[say(ann), say(ann, 'x', { replyTo: 99 })], [12, 'not_found'], false],
-        [[say(ann), react(ann, 4)], [13, 'not_found'], false],
-        [[say(ann), say(ann, 'x', { replyTo: 14 })], [14, 15], false],
-        [[react(ann, 1, '👍', { on: false }), say(ann)], [16, 17], true],
-        [[say(ann), erase(bob, 2), edit(bob, 2)], [18, 19, 'not_found'], false],
+        [[edit(ann, 1, 'a'), say(ann), edit(ann, 1, 'b')], [8, 9, 10], 5],
+        [[say(ann), edit(bob, 1), say(ann)], [11, 'forbidden', 12], 5],
+        [[say(ann), say(ann, 'x', { replyTo: 13 })], [13, 14], 5],
+        [[react(ann, 1, '👍', { on: false }), say(ann)], [15, 16], 5],
+        [[say(ann), erase(bob, 2), edit(bob, 2)], [17, 18, 'not_found'], 5],
+        [[react(bob, 99)], ['not_found'], 4],
+        [[say(ann), first, say(bob)], [19, 'repeat 1', 20], 6],
       ]
-    for (const [drafts, told, isAtOnce] of cases) {
-      assert.deepEqual(tell(await log.append(drafts)), told)
-      assert.equal(outcomes.at(-1) === 'all', isAtOnce, JSON.stringify(told))
-    }
-    const [message] = (await log.page('lobby', 1, 2)).messages
-    assert.equal(message?.body, 'b')
-    assert.deepEqual(message?.reactions, [{ emoji: '👍', count: 1, users: [bob.id] }])
-    const many = Array.from({ length: 21 }, (_, n) =>
-      react(ann, 1, String.fromCodePoint(0x1f600 + n)),
-    )
-    const told = tell(await log.append([...many, say(ann)]))
-    assert.equal(outcomes.at(-1), 'new')
-    assert.equal(told.filter((one) => one === 'too_many').length, 2)
-  })
+      for (const [drafts, told, expected] of cases) {
+        trips = 0
+        assert.deepEqual(tell(await log.append(drafts)), told)
+        assert.equal(trips, expected, JSON.stringify(told))
+      }
+      const [message] = (await log.page('lobby', 1, 2)).messages
+      assert.equal(message?.body, 'b')
+      assert.deepEqual(message?.reactions, [{ emoji: '👍', count: 1, users: [bob.id] }])
+      const many = Array.from({ length: 21 }, (_, n) =>
+        react(ann, 1, String.fromCodePoint(0x1f600 + n)),
+      )
+      const told = tell(await log.append([...many, say(ann)]))
+      assert.equal(told.filter((one) => one === 'too_many').length, 2)
+    },
+  )
 
   async function untilSomebodyWaits(url: string) {
     for (;;) {
@@ -228,5 +226,26 @@ void test('many nodes, one Postgres', async (t) => {
   }
 })
 
-/** Of the first message of the lobby, as the database is told of it. */
-const erasure = { room: 'lobby', kind: 'delete', target: 1, at: new Date(0), digest: 'digest' }
+/** Has something done before each statement of this text; each has a connection of its own. */
+function before(db: Postgres, wanted: string, first: () => Promise<unknown>): Sql {
+  const query: Query = async (text, values) => {
+    if (text === wanted) await first()
+    return db.query(text, values)
+  }
+  return { ...db.sql, run: (work) => drive(query, work()) }
+}
+
+/** Counts the round trips of a transaction. */
+function counting(sql: Sql, onTrip: () => void): Sql {
+  function* counted<T>(work: Work<T>): Work<T> {
+    let step = work.next()
+    for (; !step.done; step = work.next(yield step.value)) onTrip()
+    return step.value
+  }
+  const transaction: Sql['transaction'] = (work) => {
+    // BEGIN and COMMIT.
+    for (let n = 0; n < 2; n += 1) onTrip()
+    return sql.transaction(() => counted(work()))
+  }
+  return { ...sql, transaction }
+}

@@ -10,13 +10,19 @@ import { test, type TestContext } from 'node:test'
 import { configure, reset, type LogRecord } from '@logtape/logtape'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
-import { DatabaseError } from '../../src/store/log.ts'
-import { MIGRATIONS, type PostgresOptions } from '../../src/cluster/postgres.ts'
-import { createPostgresLog, SQL } from '../../src/store/postgres-log.ts'
+import { DatabaseError, type Draft } from '../../src/store/log.ts'
+import type { PostgresOptions } from '../../src/cluster/postgres.ts'
+import { SQL } from '../../src/search/gin.ts'
+import { LOOK, ROOMS, savingReads } from '../../src/store/doors.ts'
+import { readingKnown } from '../../src/store/known.ts'
+import { AFTER, comparing, PAGE } from '../../src/store/reads.ts'
+import { stepsAfter, VERSION } from '../../src/store/schema.ts'
+import { exec, rows, type Sql } from '../../src/store/sql.ts'
 import { TestClock } from '../helpers.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 import { ROOT } from '../process.ts'
 import { ann, bob, edit, erase, react, say, userId } from './drafts.ts'
+import { openLog } from './opened.ts'
 
 /** Rows in the tables whose plans are shown: 5,000 rooms, 250 entries in each of 400. */
 const FILL = `
@@ -57,7 +63,7 @@ void test('opening Postgres', async (t) => {
     assert.equal(epochs.size, 1)
     assert.match([...epochs][0]!, /^[0-9a-f]{32}$/)
     const meta = await server.query(url, 'SELECT * FROM meta')
-    assert.deepEqual(meta, [{ epoch: [...epochs][0], version: MIGRATIONS.length }])
+    assert.deepEqual(meta, [{ epoch: [...epochs][0], version: VERSION }])
   })
 
   for (const version of [1, 2, 3]) {
@@ -65,36 +71,36 @@ void test('opening Postgres', async (t) => {
       const url = await server.newDatabase()
       await server.query(url, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
       await server.query(url, `INSERT INTO meta VALUES ('old', ${version})`)
-      for (const file of MIGRATIONS.slice(0, version)) {
-        await server.query(url, readFileSync(`${ROOT}/src/store/schema/${file}`, 'utf8'))
-      }
+      for (const step of stepsAfter(0, 'postgres').slice(0, version)) await server.query(url, step)
       await server.query(url, OLD_DATA)
       // The first is as it was made, the second as a node left it that knew of no words.
       const old = "INSERT INTO words VALUES ('lobby', 1, 'made before'), ('lobby', 2, NULL)"
       if (version === 3) await server.query(url, old)
       const db = await openDatabase(each, url)
       assert.equal(db.epoch, 'old')
-      assert.deepEqual(db.behind, version === 3 ? ['lobby'] : ['garden', 'lobby'])
+      const behind = async () =>
+        (await db.query<{ room: string }>(SQL.behind)).map(({ room }) => room)
+      assert.deepEqual(await behind(), version === 3 ? ['lobby'] : ['garden', 'lobby'])
       assert.deepEqual(await db.query('SELECT room, head, owner FROM rooms ORDER BY room'), [
         { room: 'garden', head: 1, owner: null },
         { room: 'lobby', head: 4, owner: null },
       ])
       const clock = new TestClock()
-      const log = createPostgresLog(db, clock)
+      const log = await openLog(db, clock)
       await log.append([say(ann, 'new'), erase(ann, 1), say(ann, 'newer')])
       const { messages } = await log.search('lobby', 'ne', 100)
       assert.deepEqual(
         messages.map(({ body }) => body),
         ['newest', 'new', 'newer'],
       )
-      assert.deepEqual((await openDatabase(each, url)).behind, version === 3 ? [] : ['garden'])
+      assert.deepEqual(await behind(), version === 3 ? [] : ['garden'])
     })
   }
 
   await check('words that are made are not made again, but left out are made', async (each) => {
     const url = await server.newDatabase()
     const db = await openDatabase(each, url)
-    const log = createPostgresLog(db, new TestClock())
+    const log = await openLog(db, new TestClock())
     await server.query(url, OLD_DATA)
     await server.query(url, "INSERT INTO words VALUES ('lobby', 1, 'made before')")
     await log.search('lobby', 'x', 1)
@@ -106,7 +112,12 @@ void test('opening Postgres', async (t) => {
 
   await check('nodes of earlier versions append beside, and are found', async (each) => {
     const url = await server.newDatabase()
-    const log = createPostgresLog(await openDatabase(each, url), new TestClock())
+    await server.query(url, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
+    await server.query(url, "INSERT INTO meta VALUES ('old', 4)")
+    for (const step of stepsAfter(0, 'postgres').slice(0, 4)) await server.query(url, step)
+    const released = `${ROOT}/tests/store/released/postgres-functions-4.sql`
+    await server.query(url, readFileSync(released, 'utf8'))
+    const log = await openLog(await openDatabase(each, url), new TestClock())
     const append = (row: object) =>
       server.query(url, 'SELECT outcome, (entry).seq FROM hearth_append($1, 20)', [
         JSON.stringify([row]),
@@ -136,9 +147,9 @@ void test('opening Postgres', async (t) => {
         ...{ place: "'a'", below: '9', most: '5', patterns: "'{% b%}'", keys: "'x'::tsquery" },
       }
       const statement = source.replace(/\b[a-z]+\b/g, (name) => values[name] ?? name)
-      const plans = await db.transaction(async (query) => {
-        for (const setting of settings) await query(`SET LOCAL ${setting}`)
-        return query(`EXPLAIN ${statement}`)
+      const plans = await db.sql.transaction(function* () {
+        for (const setting of settings) yield* exec(`SET LOCAL ${setting}`)
+        return yield* rows(`EXPLAIN ${statement}`)
       })
       assert.match(JSON.stringify(plans), /Bitmap Index Scan on words_by_key/)
     },
@@ -146,7 +157,8 @@ void test('opening Postgres', async (t) => {
 
   await check('a person can read the messages', async (each) => {
     const url = await server.newDatabase()
-    const log = createPostgresLog(await openDatabase(each, url), systemClock)
+    const log = await openLog(await openDatabase(each, url), systemClock)
+    each.after(() => log.close())
     await log.append([say(ann, 'Hello, 😀', { mentions: [bob.id] }), say(bob, 'secret')])
     await log.append([edit(ann, 1, 'Hello'), react(bob, 1), erase(bob, 2)])
     const rows = await server.query(
@@ -236,28 +248,21 @@ void test('opening Postgres', async (t) => {
     const [user] = await db.query<{ id: string }>('SELECT id FROM users LIMIT 1')
     const entry = await db.query<{ id: string }>('SELECT id FROM messages LIMIT 1')
     const now = new Date()
-    const cases: [string, string, unknown[]][] = [
-      ['after', SQL.after, [room, 100, 100]],
-      ['page', SQL.page, [room, 200, 51]],
-      ['unindexed', SQL.unindexed, [room]],
-      ['enter', SQL.enter, [room, user!.id, 'hash-1', 100, now]],
-      [
-        'known',
-        'SELECT * FROM messages WHERE room = $1 AND author_id = $2 AND id = $3',
-        [room, userId(1), entry[0]!.id],
-      ],
-      [
-        'compare',
-        SQL.compare,
-        [
-          ['room-1', room],
-          [200, 250],
-        ],
-      ],
-      ['rooms', SQL.rooms, [user!.id]],
-      ['saveReads', SQL.saveReads, [[room], [user!.id], [100]]],
+    const json = (...list: object[]) => [JSON.stringify(list)]
+    const drafts = [
+      say(ann, 'x', { room, id: entry[0]!.id, replyTo: 3 }),
+      react(ann, 5, '👍', { room }),
     ]
-    const explain = async (text: string, values: unknown[], query: typeof db.query) => {
+    const cases: [string, string, readonly unknown[]][] = [
+      ['after', AFTER, [room, 100, 100]],
+      ['page', PAGE, [room, 200, 51]],
+      ['unindexed', SQL.unindexed, [room]],
+      ['enter', LOOK, [room, user!.id, 'hash-1', 100, now]],
+      ['compare', comparing(db.sql), json({ room: 'room-1', seq: 200 }, { room, seq: 250 })],
+      ['rooms', ROOMS, [user!.id, user!.id]],
+      ['saveReads', savingReads(db.sql), json({ room, user: user!.id, seq: 100 })],
+    ]
+    const explain = async (text: string, values: readonly unknown[], query: typeof db.query) => {
       const sql = `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) ${text}`
       const rows = await query<{ 'QUERY PLAN': string }>(sql, values)
       return rows.map((row) => row['QUERY PLAN']).join('\n')
@@ -268,9 +273,12 @@ void test('opening Postgres', async (t) => {
       assert.doesNotMatch(plan, /Seq Scan|Bitmap/, name)
       if (name === 'after') assert.doesNotMatch(plan, /Sort/)
     }
+    await assertLookedUp(db.sql, room, drafts)
     await server.query(url, 'ANALYZE')
-    // As anybody would be answered, without any setting of ours.
+    await assertLookedUp(db.sql, room, drafts)
+    // As anybody would be answered, without any setting of ours; two take a list of keys.
     for (const [name, text, values] of cases) {
+      if (name === 'compare' || name === 'saveReads') continue
       const plan = await explain(text, values, (sql, given) =>
         server.query(url, sql, given && [...given]),
       )
@@ -280,6 +288,24 @@ void test('opening Postgres', async (t) => {
     }
   })
 })
+
+/** What the rules ask behind their lock is looked up key by key, with statistics and without. */
+async function assertLookedUp(sql: Sql, room: string, drafts: readonly Draft[]) {
+  const plans = await sql.transaction(function* () {
+    yield sql.dialect.hold([room])
+    const texts: string[] = []
+    for (const { text, values } of readingKnown(sql.dialect, drafts)) {
+      const plan = yield* rows<{ 'QUERY PLAN': string }>(`EXPLAIN (COSTS OFF) ${text}`, ...values)
+      texts.push(plan.map((row) => row['QUERY PLAN']).join('\n'))
+    }
+    return texts
+  })
+  for (const plan of plans) {
+    assert.doesNotMatch(plan, /Seq Scan|Bitmap|Hash|Merge|Materialize/)
+    const scans = plan.match(/Index (Only )?Scan/g)?.length
+    assert.equal(plan.match(/Index Cond: \(.*\(?(seq|target|id)\b/g)?.length, scans, plan)
+  }
+}
 
 /** A draft as a node of an earlier version sends it: without words. */
 function rowOf(n: number) {

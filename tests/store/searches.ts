@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { Draft, Log } from '../../src/store/log.ts'
+import type { Draft } from '../../src/store/log.ts'
 import { ann, bob, edit, erase, react, say } from './drafts.ts'
 import { comparable, MemoryLog } from './model.ts'
+import type { SearchedLog } from './opened.ts'
 
 /** One message each, from 1 on. */
 const SAID = [
@@ -93,7 +94,10 @@ const action = fc.record({
   body: text,
 })
 
-export const searchChecks: [title: string, body: (opened: { log: Log }) => Promise<void>][] = [
+export const searchChecks: [
+  title: string,
+  body: (opened: { log: SearchedLog }) => Promise<void>,
+][] = [
   [
     'a search finds words, beginnings and phrases, in every script',
     async ({ log }) => {
@@ -195,7 +199,7 @@ export const searchChecks: [title: string, body: (opened: { log: Log }) => Promi
   ],
 ]
 
-async function seqs(log: Log, query: string, room = 'lobby') {
+async function seqs(log: SearchedLog, query: string, room = 'lobby') {
   return (await log.search(room, query, 100)).messages.map(({ seq }) => seq)
 }
 

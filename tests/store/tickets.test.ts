@@ -1,10 +1,22 @@
 /** Secrets, and tickets that are good once and not for long. */
 
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { hashSecret, isSameSecret, newSecret } from '../../src/auth/secrets.ts'
+import { openDataFile } from '../../src/store/file.ts'
 import { createTickets } from '../../src/store/tickets.ts'
 import { TestClock } from '../helpers.ts'
+
+const open = (t: TestContext) => {
+  const clock = new TestClock()
+  const { sql, close } = openDataFile(':memory:', clock)
+  t.after(close)
+  return {
+    clock,
+    tickets: createTickets(sql, 'ticket', 30_000),
+    links: createTickets(sql, 'link', 30_000),
+  }
+}
 
 const pass = { user: 'ann', session: 'hash', address: '1.2.3.4' }
 
@@ -23,9 +35,8 @@ test('secrets of any length are compared', () => {
   for (const other of ['', 'ab', 'abcd', 'abd', 'ABC']) assert.ok(!isSameSecret('abc', other))
 })
 
-test('a ticket is redeemed once', async () => {
-  const clock = new TestClock()
-  const tickets = createTickets(30_000, clock)
+test('a ticket is redeemed once', async (t) => {
+  const { clock, tickets } = open(t)
   const { ticket, expiresAt } = await tickets.issue(pass)
   assert.match(ticket, /^[\w-]{43}$/)
   assert.equal(expiresAt.getTime() - clock.date().getTime(), 30_000)
@@ -38,9 +49,8 @@ test('a ticket is redeemed once', async () => {
   assert.equal(answers[0]?.address, '1.2.3.4')
 })
 
-test('a ticket is good for 30 s', async () => {
-  const clock = new TestClock()
-  const tickets = createTickets(30_000, clock)
+test('a ticket is good for 30 s', async (t) => {
+  const { clock, tickets } = open(t)
   const [a, b] = [await tickets.issue(pass), await tickets.issue(pass)]
   await clock.advance(29_999)
   assert.ok(await tickets.redeem(a.ticket))
@@ -49,10 +59,11 @@ test('a ticket is good for 30 s', async () => {
   await tickets.issue(pass)
 })
 
-test('what is no ticket is not good', async () => {
-  const tickets = createTickets(30_000, new TestClock())
+test('what is no ticket is not good', async (t) => {
+  const { tickets, links } = open(t)
   const { ticket } = await tickets.issue(pass)
   for (const text of ['', 'x', ticket.slice(1), `${ticket} `, hashSecret(ticket)]) {
     assert.equal(await tickets.redeem(text), null)
   }
+  assert.equal(await links.redeem(ticket), null, 'it is no link')
 })

@@ -10,7 +10,7 @@ import { runtime } from '#runtime'
 import { backup } from '../../tools/backup.ts'
 import { newEpoch, restore } from '../../tools/restore.ts'
 import { UsageError } from '../../tools/command.ts'
-import { MIGRATIONS } from '../../src/store/sqlite.ts'
+import { stepsAfter, VERSION } from '../../src/store/schema.ts'
 import { connect, GENEROUS, newcomer, signIn, startServer, tempFolder } from '../helpers.ts'
 import { ann, say } from '../store/drafts.ts'
 import { startPostgres } from '../postgres.ts'
@@ -122,7 +122,7 @@ test('what is no backup is refused, and what is there stays', async (t) => {
   db.close()
   await run(backup, env, `${folder}/newer`)
   const newer = runtime.openSqlite(`${folder}/newer`)
-  newer.exec(`PRAGMA user_version = ${MIGRATIONS.length + 1}`)
+  newer.exec(`PRAGMA user_version = ${VERSION + 1}`)
   newer.close()
   await assertRefused(run(restore, env, `${folder}/text`, '--replace'), 'text')
   await assertRefused(run(restore, env, `${folder}/torn`, '--replace'), 'lobby', '2')
@@ -152,7 +152,7 @@ test('a log that is broken is not backed up', async (t) => {
 test('the backup of an earlier version is brought to this one', async (t) => {
   const file = `${tempFolder(t)}/old.db`
   const old = runtime.openSqlite(file)
-  old.exec(MIGRATIONS[0]!)
+  old.exec(stepsAfter(0, 'sqlite')[0]!)
   old.exec("PRAGMA user_version = 1; INSERT INTO rooms (room) VALUES ('lobby')")
   old.close()
   const env = await newFile(t)

@@ -5,7 +5,8 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { runtime } from '#runtime'
-import { openDatabase } from '../../src/store/sqlite.ts'
+import { systemClock } from '../../src/clock.ts'
+import { openDataFile } from '../../src/store/file.ts'
 import { backup } from '../../tools/backup.ts'
 import { check } from '../../tools/check.ts'
 import { exportLog } from '../../tools/export.ts'
@@ -77,6 +78,8 @@ test('a turn ends however its process ends', async (t) => {
   await age(env, 'lobby', 2_000)
   const first = startTool(t, env, ['retain', ...OLD])
   while ((await floorOf(env)) < 100) await turn()
+  // Else it would be done before the other has begun, where nothing holds it up.
+  first.kill('SIGSTOP')
   const second = startTool(t, env, ['retain', ...OLD])
   await second.tells(waitsFor(env))
   first.kill('SIGKILL')
@@ -131,7 +134,7 @@ test('beside a server no tool writes into the file, and each commit waits for th
   const file = env.DATA_FILE!
   await fill(t, env, 1_000, 'x'.repeat(2_000))
   await age(env, 'lobby', 700)
-  const server = openDatabase(file)
+  const server = openDataFile(file, systemClock)
   t.after(server.close)
   const before = statSync(file, { bigint: true }).mtimeNs
   await run(retain, env, ...OLD)

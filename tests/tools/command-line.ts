@@ -40,7 +40,12 @@ export function startTool(
   const end = new Promise<number | NodeJS.Signals>((resolve) => {
     child.on('close', (code, signal) => resolve(code ?? signal ?? 'SIGKILL'))
   })
-  const kill = (signal: NodeJS.Signals) => void child.kill(signal)
+  let isOver = false
+  void end.then(() => (isOver = true))
+  // Deno takes whatever `child.kill` was asked for as the end that came.
+  const kill = (signal: NodeJS.Signals) => {
+    if (!isOver && child.pid !== undefined) process.kill(child.pid, signal)
+  }
   t.after(async () => {
     kill('SIGKILL')
     await end

@@ -8,6 +8,7 @@ import { exportLog } from '../../tools/export.ts'
 import { importLog } from '../../tools/import.ts'
 import type { Draft } from '../../src/store/log.ts'
 import { tempFolder } from '../helpers.ts'
+import type { SearchedLog } from '../store/opened.ts'
 import { batchesOfActions, toDraft } from '../store/contract.ts'
 import { ann, bob, edit, erase, react, say, tell } from '../store/drafts.ts'
 import {
@@ -80,7 +81,7 @@ async function roundTrip(t: TestContext, newPlace: NewPlace, other: NewPlace) {
 }
 
 /** The index of words follows by itself. */
-async function assertSearched(log: Parameters<typeof readAll>[0], rooms: readonly string[]) {
+async function assertSearched(log: SearchedLog, rooms: readonly string[]) {
   for (const room of rooms.slice(0, 5)) {
     const { messages } = await log.page(room, 100)
     const wanted = messages

@@ -8,17 +8,15 @@ import { NO_PROGRESS } from '../../tools/progress.ts'
 import type { Store } from '../../tools/store.ts'
 import { faultsOf } from '../../tools/check.ts'
 import { readConfig } from '../../src/config.ts'
-import { createPostgresAccounts } from '../../src/store/postgres-accounts.ts'
-import { createSqliteAccounts } from '../../src/store/sqlite-accounts.ts'
+import { createAccounts } from '../../src/store/accounts.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { openDataFile } from '../../src/store/file.ts'
 import type { Log } from '../../src/store/log.ts'
-import { createPostgresLog } from '../../src/store/postgres-log.ts'
-import { openDatabase } from '../../src/store/sqlite.ts'
-import { createSqliteLog } from '../../src/store/sqlite-log.ts'
 import { systemClock } from '../../src/clock.ts'
 import { tempFolder } from '../helpers.ts'
 import { openDatabase as openPostgres, startPostgres } from '../postgres.ts'
 import type { OpenedLog } from '../store/contract.ts'
+import { openLog as openSearched } from '../store/opened.ts'
 
 /** The environment that names where a log is, or will be. */
 export type Env = Record<string, string>
@@ -114,14 +112,11 @@ export async function withLog<T>(
 }
 
 async function openLog(t: TestContext, { DATABASE_URL, DATA_FILE }: Env) {
-  if (DATABASE_URL) {
-    const db = await openPostgres(t, DATABASE_URL)
-    const accounts = createPostgresAccounts(db, DEFAULT_LIMITS, systemClock)
-    return { log: createPostgresLog(db, systemClock), accounts }
-  }
-  const database = openDatabase(DATA_FILE!)
-  const accounts = createSqliteAccounts(database, DEFAULT_LIMITS, systemClock)
-  return { log: createSqliteLog(database, systemClock), accounts }
+  const on = DATABASE_URL
+    ? await openPostgres(t, DATABASE_URL)
+    : openDataFile(DATA_FILE!, systemClock)
+  const accounts = createAccounts(on.sql, DEFAULT_LIMITS, systemClock)
+  return { log: await openSearched(on, systemClock), accounts }
 }
 
 /** All that can be read of some rooms. */

@@ -1,0 +1,85 @@
+/** Which nodes live and who is on them, in Postgres, by its clock. */
+
+import type { Limits } from '../limits.ts'
+import type { User } from '../protocol.ts'
+import { ended, forgetEnded, type Directory } from '../store/nodes.ts'
+import { did, exec, first, rows } from '../store/sql.ts'
+import type { Postgres } from './postgres.ts'
+
+/** After so many times `aliveMs` others take away what a dead node left. */
+const GONE = 10
+
+/** `n` milliseconds ago. */
+const ago = (n: string) => `clock_timestamp() - ${n} * interval '1 ms'`
+
+/** @param node  a new one for every start */
+export function createDirectory(
+  { sql }: Pick<Postgres, 'sql'>,
+  { aliveMs, retiredMs }: Pick<Limits, 'aliveMs' | 'retiredMs'>,
+  node: string = crypto.randomUUID(),
+): Directory {
+  return {
+    renew: (isBusUp) =>
+      sql.run(function* () {
+        yield* forgetEnded(sql)
+        const renewed = yield* first<{ known: boolean }>(
+          `WITH gone AS (DELETE FROM nodes WHERE node IN (
+             SELECT node FROM nodes WHERE node <> $1 AND seen_at < ${ago('$2')}
+             FOR UPDATE SKIP LOCKED) RETURNING node),
+           ghosts AS (DELETE FROM presence WHERE node IN (SELECT node FROM gone))
+           INSERT INTO nodes VALUES ($1, clock_timestamp(), NOT $3)
+           ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at, is_mute = excluded.is_mute
+           RETURNING EXISTS (SELECT 1 FROM nodes AS before WHERE before.node = $1) AS known`,
+          ...[node, GONE * aliveMs, isBusUp],
+        )
+        return renewed!.known
+      }),
+
+    savePresence: (changes) => {
+      const last = new Map(changes.map((row) => [`${row.room} ${row.user.id}`, row] as const))
+      const told = [...last.values()].map(({ room, user, isHere }) => {
+        return { room, user_id: user.id, name: user.name, is_here: isHere }
+      })
+      // A forgotten node writes nothing: it tells all its people again once it knows.
+      const save = exec(
+        `WITH told AS (
+           SELECT * FROM json_to_recordset(CAST($2 AS json))
+             AS t (room text, user_id uuid, name text, is_here boolean)
+           WHERE EXISTS (SELECT 1 FROM nodes WHERE node = $1)),
+         left_us AS (DELETE FROM presence USING told WHERE presence.node = $1 AND NOT told.is_here
+           AND presence.room = told.room AND presence.user_id = told.user_id)
+         INSERT INTO presence SELECT $1, room, user_id, name FROM told WHERE is_here
+         ON CONFLICT DO NOTHING`,
+        ...[node, JSON.stringify(told)],
+      )
+      return sql.run(() => save)
+    },
+
+    presence: (rooms) =>
+      sql.run(function* () {
+        const here = yield* rows<{ room: string; id: string; name: string }>(
+          `SELECT DISTINCT ON (room, user_id) room, user_id AS id, name
+           FROM presence JOIN nodes USING (node)
+           WHERE room = ANY ($1) AND node <> $2 AND seen_at > ${ago('$3')} ORDER BY room, user_id`,
+          ...[rooms, node, aliveMs],
+        )
+        const byRoom = new Map<string, User[]>()
+        for (const { room, ...user } of here) byRoom.set(room, [...(byRoom.get(room) ?? []), user])
+        return byRoom
+      }),
+
+    news: () =>
+      sql.run(function* () {
+        const isSomebodyMute = yield* did(
+          `SELECT 1 FROM nodes WHERE is_mute AND node <> $1 AND seen_at > ${ago('$2')}`,
+          ...[node, aliveMs],
+        )
+        return { ...(yield* ended(sql)), isSomebodyMute }
+      }),
+
+    retire: () => {
+      const text = `UPDATE nodes SET seen_at = ${ago('$2')} WHERE node = $1`
+      return sql.run(() => exec(text, node, aliveMs - retiredMs))
+    },
+  }
+}

@@ -1,0 +1,107 @@
+/** The log of any database, put together. */
+
+import { sleep, type Clock } from '../clock.ts'
+import * as appends from './append.ts'
+import * as doors from './doors.ts'
+import * as reads from './reads.ts'
+import type { Draft, Log, Outcome } from './log.ts'
+import { toEntry } from './rows.ts'
+import { ConstraintViolation, type Sql } from './sql.ts'
+
+export interface LogOptions {
+  sql: Sql
+  /** As `sql`, on a connection kept for it: an append must not wait for a thousand reads. */
+  appendSql?: Sql
+  /** Default: by statements, in one transaction. */
+  appendNew?: appends.AppendNew
+  epoch: string
+  clock: Clock
+  /** Whether a commit holds up the event loop: then it gets as long to do the rest. */
+  rests: boolean
+  /** Hears in which rooms something was stored. */
+  onAppended?(rooms: Iterable<string>): void
+  /** Closes the database. */
+  close(): Promise<void>
+}
+
+export function createLog(options: LogOptions): Log {
+  const { sql, epoch, clock, close } = options
+  const append = createAppend(options)
+  const visitor = (room: string, user: string, session: string, after: number | undefined) => {
+    return { room, user, session, after, now: clock.date() }
+  }
+  return {
+    epoch,
+    append: options.rests ? withRests(append, clock) : append,
+    enter: (room, user, session, after) =>
+      sql.run(() => doors.enter(visitor(room, user, session, after))),
+    visit: (room, user, session, after, claims = false) =>
+      sql.run(() => doors.visit(visitor(room, user, session, after), claims)),
+    leave: async (room, user) => void (await doors.leave(sql, room, user)),
+    after: (room, after, limit) => sql.run(() => reads.readAfter(room, after, limit)),
+    page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>
+      sql.run(() => reads.readPage(reads.PAGE, limit, [room, before, limit + 1])),
+    compare: (positions) => sql.run(() => reads.compare(sql, positions)),
+    rooms: (user) => sql.run(() => doors.roomsOf(user)),
+    saveReads: (reads) => sql.run(() => doors.saveReads(sql, reads)),
+    close,
+  }
+}
+
+/** New messages alone are stored without a look; whatever else there is goes by the rules. */
+function createAppend({ sql, appendSql = sql, clock, onAppended, ...options }: LogOptions) {
+  const appendNew = options.appendNew ?? byStatements(appendSql)
+
+  const tryNew = async (drafts: readonly Draft[], at: string): Promise<Outcome[] | null> => {
+    if (!drafts.every(isPlain)) return null
+    const rows = appends.numberedRows(drafts, at)
+    const before = await appendNew(rows)
+    return (
+      before &&
+      rows.map((row) => {
+        const entry = toEntry({ ...row, seq: row.seq + (before.get(row.room) ?? 0) })
+        return { entry, repeat: false }
+      })
+    )
+  }
+
+  return async (drafts: readonly Draft[]): Promise<Outcome[]> => {
+    if (drafts.length === 0) return []
+    const at = clock.date().toISOString()
+    const outcomes =
+      (await tryNew(drafts, at)) ??
+      (await appendSql.transaction(() => appends.append(appendSql, drafts, at)))
+    onAppended?.(new Set(drafts.map(({ room }) => room)))
+    return outcomes
+  }
+}
+
+function isPlain(draft: Draft) {
+  return draft.kind === 'message' && draft.replyTo === undefined
+}
+
+function byStatements(sql: Sql): appends.AppendNew {
+  return (rows) =>
+    sql
+      .transaction(() => appends.appendNew(sql, rows))
+      .catch((error: unknown) => {
+        if (error instanceof ConstraintViolation) return null
+        throw error
+      })
+}
+
+/** An append that took d ms is followed by a rest of d ms, for all else that there is to do. */
+function withRests(append: Log['append'], clock: Clock): Log['append'] {
+  let notBefore = 0
+  return async (drafts) => {
+    const wait = notBefore - clock.now()
+    if (wait > 0) await sleep(clock, wait)
+    const started = clock.now()
+    try {
+      return await append(drafts)
+    } finally {
+      const ended = clock.now()
+      notBefore = ended + (ended - started)
+    }
+  }
+}
