@@ -62,7 +62,7 @@ test('an empty environment is a good one', () => {
     const { adminToken, metricsToken, accessCode } = config
     for (const secret of [adminToken, metricsToken, accessCode]) assert.equal(secret, undefined)
     assert.deepEqual([config.tls, config.jwt, config.guests], [undefined, undefined, true])
-    assert.equal(config.logLevel, 'info')
+    assert.deepEqual([config.logLevel, config.search], ['info', true])
     assert.deepEqual(config.limits, DEFAULT_LIMITS)
   }
 })
@@ -75,6 +75,7 @@ test('every variable is heard', () => {
     ...{ TRUST_PROXY: '2', TICKET_BIND_IP: 'false', TOKEN_EVERY_MESSAGE: 'true' },
     ...{ ACCESS_CODE: 'x', ADMIN_TOKEN: '12345678', LOG_LEVEL: 'off' },
     METRICS_TOKEN: '87654321',
+    SEARCH: 'false',
     ...{ TLS_CERT: 'c.pem', TLS_KEY: 'k.pem', JWKS_URL: 'https://a.example/keys' },
     ...{ JWT_ISSUER: 'https://a.example', JWT_AUDIENCE: 'chat' },
     ...Object.fromEntries(
@@ -91,7 +92,7 @@ test('every variable is heard', () => {
     [config.accessCode, config.adminToken, config.logLevel],
     ['x', '12345678', 'off'],
   )
-  assert.equal(config.metricsToken, '87654321')
+  assert.deepEqual([config.metricsToken, config.search], ['87654321', false])
   assert.equal(config.databaseUrl, 'postgres://u:p@h:5433/d')
   assert.deepEqual(config.natsUrls, ['nats://one:4222', 'tls://two'])
   assert.deepEqual(config.tls, { certFile: 'c.pem', keyFile: 'k.pem' })
