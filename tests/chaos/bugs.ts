@@ -255,6 +255,20 @@ export const BUGS: readonly Bug[] = [
     ],
   },
   {
+    name: 'holds a room while it is frozen',
+    breaks: ['I15'],
+    services: 'postgres',
+    faults: ['SIGSTOP'],
+    seconds: 22,
+    edits: [
+      {
+        file: 'src/store/schema/postgres-functions.sql',
+        from: "set_config('idle_in_transaction_session_timeout', '500ms', true)",
+        to: "set_config('idle_in_transaction_session_timeout', '30s', true)",
+      },
+    ],
+  },
+  {
     name: 'goes on below the floor',
     breaks: ['I10'],
     services: 'sqlite',
