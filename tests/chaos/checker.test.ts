@@ -403,6 +403,9 @@ const LIES: ((facts: Fact[], pick: <T>(values: readonly T[]) => T | undefined) =
     (facts, pick) => change(facts, pick(all(facts, 'final')), firstDoubled),
   ]
 
+/** From here on they are about what is left at the end. */
+const ABOUT_THE_END = 5
+
 function change<F extends Fact>(facts: Fact[], fact: F | undefined, by: (fact: F) => F | null) {
   if (!fact) return null
   const changed = by(fact)
@@ -424,7 +427,8 @@ test('one fact of a clean record changed is caught', () => {
       fc.nat(LIES.length - 1),
       fc.boolean(),
       (seed, place, lie, care) => {
-        const facts = fabricate(seed, 80, care)
+        // Of what one client alone has seen and retention has dropped since, any lie may be true.
+        const facts = fabricate(seed, 80, care && lie >= ABOUT_THE_END)
         const lying = LIES[lie]!(facts, (values) => values[place % values.length])
         fc.pre(lying !== null && JSON.stringify(lying) !== JSON.stringify(facts))
         assert.notDeepEqual(check(lying!), [])
