@@ -208,7 +208,7 @@ export async function drive<T>(query: Query, work: Work<T>): Promise<T> {
 }
 
 export const dialect: Dialect = {
-  lock: (table) => `FOR UPDATE OF ${table}`,
+  lock: (table, others) => `FOR UPDATE OF ${table}${others ? ' SKIP LOCKED' : ''}`,
   cast: (expression, type) => `CAST(${expression} AS ${type})`,
   each: (json) => `json_array_elements(CAST(${json} AS json)) AS each (value)`,
   fromNow: (ms) => `(clock_timestamp() + ${ms} * interval '1 ms')`,

@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from '../clock.ts'
+import { DEFAULT_LIMITS } from '../limits.ts'
 import type { Page } from '../protocol.ts'
 import type { DataFile } from '../store/file.ts'
 import type { Search } from '../store/log.ts'
@@ -46,7 +47,17 @@ export async function createSearch(
   { clock, onFault }: Pick<SearchOptions, 'clock' | 'onFault'>,
 ): Promise<Search> {
   const indexer = createIndexer({ step: index.step, clock, onFault })
-  indexer.note(await index.behind())
+  let stop = () => {}
+  /** A database that cannot be asked just now is asked again. */
+  const start = async (): Promise<void> => {
+    try {
+      indexer.note(await index.behind())
+    } catch (error) {
+      onFault(error)
+      stop = clock.after(DEFAULT_LIMITS.logRetryMs, () => void start())
+    }
+  }
+  await start()
   return {
     search: async (room, query, limit, before = Number.MAX_SAFE_INTEGER) => {
       const phrases = phrasesOf(query)
@@ -58,6 +69,7 @@ export async function createSearch(
     },
     note: indexer.note,
     close: async () => {
+      stop()
       await indexer.close()
       await index.close()
     },

@@ -21,8 +21,11 @@ export type NewRow = Readonly<Record<string, Value>>
 
 /** The few words for which each database has its own. */
 export interface Dialect {
-  /** Ends a SELECT in a transaction: nobody else changes these rows of a table until it is over. */
-  lock(table: string): string
+  /**
+   * Ends a SELECT in a transaction: nobody else changes these rows of a table until it is over.
+   * Those that somebody has locked are waited for, or left out.
+   */
+  lock(table: string, others?: 'left out'): string
   /** An expression as another type; SQLite has only what it is given. */
   cast(expression: string, type: 'bigint' | 'uuid'): string
   /** A table with a column `value` for each object of a JSON array; its fields: `value ->> 'name'`. */

@@ -1,7 +1,7 @@
 /** Values that are good once and for a short time: tickets for the socket, links for a device. */
 
 import { hashSecret, newSecret } from '../auth/secrets.ts'
-import { exec, first, type Sql } from './sql.ts'
+import { first, type Sql } from './sql.ts'
 
 /** What a ticket stands for. */
 export interface Pass {
@@ -27,18 +27,20 @@ export interface Tickets {
 export function createTickets(sql: Sql, kind: 'ticket' | 'link', lifetimeMs: number): Tickets {
   const { fromNow, lock } = sql.dialect
   const old = `SELECT hash FROM tickets WHERE expires_at <= ${fromNow('0')}
-    ORDER BY expires_at LIMIT 10 ${lock('tickets')}`
+    ORDER BY expires_at LIMIT 10 ${lock('tickets', 'left out')}`
+  const add = `INSERT INTO tickets (hash, kind, user_id, session, address, expires_at)
+    VALUES ($1, $2, $3, $4, $5, ${fromNow('$6')}) RETURNING expires_at`
   return {
     issue: ({ user, session, address }) =>
       sql.run(function* () {
         const ticket = newSecret()
-        // So that those that nobody used never pile up.
-        yield* exec(`DELETE FROM tickets WHERE hash IN (${old})`)
-        const issued = yield* first<{ expires_at: number | string }>(
-          `INSERT INTO tickets (hash, kind, user_id, session, address, expires_at)
-           VALUES ($1, $2, $3, $4, $5, ${fromNow('$6')}) RETURNING expires_at`,
-          ...[hashSecret(ticket), kind, user, session, address, lifetimeMs],
-        )
+        const values = [hashSecret(ticket), kind, user, session, address, lifetimeMs]
+        // Together, and some old ones away, so that those that nobody used never pile up.
+        const [, found] = yield [
+          { text: `DELETE FROM tickets WHERE hash IN (${old})`, values: [] },
+          { text: add, values },
+        ]
+        const [issued] = found as { expires_at: number | string }[]
         return { ticket, expiresAt: new Date(issued!.expires_at) }
       }),
 
