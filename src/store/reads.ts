@@ -46,12 +46,11 @@ export function* readAfter(room: string, after: number, limit: number): Work<Ent
 }
 
 /** Where rooms stand, and who is at the positions. */
-export function* compare(
+export function compare(
   sql: Pick<Sql, 'dialect'>,
   positions: readonly Position[],
 ): Work<Compared[]> {
-  const found = yield* rows<Compared>(comparing(sql), JSON.stringify(positions))
-  return found.map((row) => ({ ...row }))
+  return rows(comparing(sql), JSON.stringify(positions))
 }
 
 /** $1 a JSON array of positions. */
