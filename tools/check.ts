@@ -66,11 +66,10 @@ const ENTRIES = `SELECT ${SAID.join(', ')} FROM messages
  */
 export async function* violations(query: Query, progress = NO_PROGRESS): AsyncGenerator<string> {
   const isNew = createLimit()
-  const ask = async function* (what: string, text: string, values: Key = []) {
-    for (const { room, seq } of await query<Place>(text, values)) {
-      if (isNew(what, `${[room, seq]}`)) yield `${room}: ${seq} ${what}`
-    }
-  }
+  const tell = (what: string, { room, seq }: Place) =>
+    isNew(what, `${room} ${seq}`) ? [`${room}: ${seq} ${what}`] : []
+  const ask = async (what: string, text: string, values: Key = []) =>
+    (await query<Place>(text, values)).flatMap((place) => tell(what, place))
   const rooms = (await query<Room>(ROOMS)).map((room) => ({ ...room, last: room.floor }))
   const total = rooms.reduce((sum, { floor, head }) => sum + head - floor, 0)
   progress.begin('checking', 'entries', total)
@@ -78,12 +77,11 @@ export async function* violations(query: Query, progress = NO_PROGRESS): AsyncGe
   const keyOf = ({ room, seq }: Place): Key => [room, seq]
   let start: Key = ['', 0]
   for await (const found of pages<Said>(query, ENTRIES, keyOf, start, [], AT_ONCE)) {
-    for (const [what, text] of OF_ENTRIES) yield* ask(what, text, [...start, AT_ONCE])
+    for (const [what, text] of OF_ENTRIES) yield* await ask(what, text, [...start, AT_ONCE])
     start = keyOf(found.at(-1)!)
     for (const entry of found) {
       const what = wrongNumber(entry, byName.get(entry.room)) ?? wrongWithin(entry)
-      if (what && isNew(what, `${[entry.room, entry.seq]}`))
-        yield `${entry.room}: ${entry.seq} ${what}`
+      if (what) yield* tell(what, entry)
     }
     progress.add(found.length)
   }
@@ -91,7 +89,7 @@ export async function* violations(query: Query, progress = NO_PROGRESS): AsyncGe
     if (last !== head) yield `${room}: its head is ${head}, and the last entry ${last}`
   }
   progress.begin('checking reactions and read positions')
-  for (const [what, text] of OF_ALL) yield* ask(what, `${text} LIMIT ${MOST}`)
+  for (const [what, text] of OF_ALL) yield* await ask(what, `${text} LIMIT ${MOST}`)
 }
 
 type Place = Pick<Row, 'room' | 'seq'>
