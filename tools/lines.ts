@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { Entry as EntryShape, Id, Room as RoomName, Seq, explain } from '../static/protocol.js'
 import type { Entry } from '../src/protocol.ts'
-import { toEntry, type Row } from '../src/store/rows.ts'
+import { toEntry, toRow, type Row } from '../src/store/rows.ts'
 
 export const FORMAT = 1
 
@@ -87,27 +87,6 @@ export function toEntryLine(row: Row): EntryLine {
 
 /** The row of an entry as it stands in an export. */
 export function fromEntryLine(line: EntryLine): Row {
-  const { room, seq, id, kind, author, at, digest } = line
-  const { body, deleted = false, target, replyTo, mentions, emoji, on }: AnyEntry = line
-  return {
-    ...{ room, seq, id, kind, author_id: author.id, author_name: author.name, at },
-    body: body ?? null,
-    target: target ?? null,
-    reply_to: replyTo ?? null,
-    mentions: mentions ?? null,
-    emoji: emoji ?? null,
-    is_on: on ?? null,
-    ...{ deleted, digest },
-  }
-}
-
-/** The fields of any kind of entry. */
-interface AnyEntry {
-  body?: string | undefined
-  deleted?: boolean | undefined
-  target?: number | undefined
-  replyTo?: number | undefined
-  mentions?: string[] | undefined
-  emoji?: string | undefined
-  on?: boolean | undefined
+  const deleted = 'deleted' in line && line.deleted === true
+  return { ...toRow(line, line.seq, line.at), deleted, digest: line.digest }
 }

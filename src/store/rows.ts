@@ -36,10 +36,16 @@ export type MessageRow = Omit<EntryRow, 'room' | 'kind' | 'target' | 'emoji' | '
 /** More users of one reaction than this are counted and not named. */
 const REACTION_USERS = 100
 
-/** The row of a draft that is not refused. */
-export function toRow(draft: Draft, seq: number, at: string): Row {
-  const { room, id, author } = draft
-  const { kind, body, target, replyTo, mentions, emoji, on }: AnyContent = draft
+/**
+ * The row of a draft that is not refused. One literal: put together of parts it would take ten times
+ * as long.
+ */
+export function toRow(
+  draft: Pick<Draft, 'room' | 'id' | 'author'> & AnyContent,
+  seq: number,
+  at: string,
+): Row {
+  const { room, id, author, kind, body, target, replyTo, mentions, emoji, on } = draft
   return {
     room,
     seq,
