@@ -1,11 +1,11 @@
 /** `retain`: drops what is older than so many days, while the server goes on. */
 
 import { sleep, systemClock } from '../src/clock.ts'
-import { all } from '../src/store/sql.ts'
+import { rows, type Sql, type Work } from '../src/store/sql.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS } from './progress.ts'
-import { transaction, type Query, type Store } from './store.ts'
+import type { Query, Store } from './store.ts'
 
 const DAY_MS = 86_400_000
 /** Entries of one transaction, while an append waits: in SQLite the words of each take 0.5 to 1 ms. */
@@ -60,7 +60,7 @@ export async function retainRoom(
   let dropped = 0
   for (;;) {
     const started = systemClock.now()
-    const count = await transaction(store, () => dropStep(store, room, before.toISOString()))
+    const count = await store.sql.transaction(() => dropStep(store.sql, room, before.toISOString()))
     dropped += count
     progress.add(count)
     if (count < STEP) return dropped
@@ -73,23 +73,24 @@ export async function retainRoom(
  * What a step drops and the floor that says so are one. It looks from the floor on: what was dropped
  * before it may still stand in the indexes of Postgres, and each step would pass over all of it.
  */
-async function dropStep({ query, sql }: Store, room: string, before: string) {
-  await sql.run(() => all(sql.dialect.hold([room])))
-  const oldest = await query<{ seq: number; at: string }>(
+function* dropStep({ dialect }: Sql, room: string, before: string): Work<number> {
+  yield dialect.hold([room])
+  const oldest = yield* rows<{ seq: number; at: string }>(
     `SELECT seq, at FROM messages WHERE room = $1 AND ${fromFloor('seq')}
        AND seq < (SELECT head FROM rooms WHERE room = $1) ORDER BY seq LIMIT ${STEP}`,
-    [room],
+    room,
   )
   const young = oldest.findIndex(({ at }) => at >= before)
   const old = young < 0 ? oldest : oldest.slice(0, young)
   const floor = old.at(-1)?.seq
   if (floor === undefined) return 0
-  await sql.run(() => all(sql.dialect.dropWords(room, old[0]!.seq, floor)))
-  const reactions = 'DELETE FROM reactions WHERE room = $1 AND target <= $2'
-  await query(`${reactions} AND ${fromFloor('target')}`, [room, floor])
-  const entries = 'DELETE FROM messages WHERE room = $1 AND seq <= $2'
-  await query(`${entries} AND ${fromFloor('seq')}`, [room, floor])
-  await query('UPDATE rooms SET floor = $2 WHERE room = $1', [room, floor])
+  const values = [room, floor]
+  const texts = [
+    `DELETE FROM reactions WHERE room = $1 AND target <= $2 AND ${fromFloor('target')}`,
+    `DELETE FROM messages WHERE room = $1 AND seq <= $2 AND ${fromFloor('seq')}`,
+    'UPDATE rooms SET floor = $2 WHERE room = $1',
+  ]
+  yield [...dialect.dropWords(room, old[0]!.seq, floor), ...texts.map((text) => ({ text, values }))]
   return old.length
 }
 
