@@ -1,8 +1,8 @@
 /** The `-wal` file, into which a tool writes beside a server, and which only the server empties. */
 
 import { sleep, systemClock } from '../src/clock.ts'
+import { tryLock } from '../src/store/file.ts'
 import type { Opened } from './sqlite-store.ts'
-import { tryLock } from './turn.ts'
 
 /**
  * Pages that may wait in it, 32 MB; to write them into the file takes a server that has little else

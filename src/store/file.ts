@@ -17,6 +17,9 @@ export class DataFileError extends DatabaseError {}
 
 /** An appender waits this long for a tool that writes. ms */
 const BUSY_MS = 2_000
+/** A tool may have the lock for the moment of a checkpoint. ms */
+const TOOL_MS = 1_000
+const BUSY = 5
 /** What the -wal is cut back to when all of it is in the file: a long export lets it grow. bytes */
 const WAL_BYTES = 16 * 1_048_576
 /** Malformed pages, and what cannot be made of them, such as the index of words. */
@@ -122,32 +125,53 @@ function quickCheck(db: Sqlite): string {
 }
 
 /**
- * Holds an exclusive transaction on an empty database beside the file for as long as the process
- * lives: the system lets go of it however the process ends.
+ * Makes the file when it is not there, and holds the lock beside it for as long as the process lives.
  * @returns lets go of it
  * @throws {DataFileError} when another one holds it, or the folder cannot be written
  */
 export function claim(file: string): () => void {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-    for (const path of [file, `${file}.lock`]) makePrivate(path)
+    // The files beside it (-wal, -shm) take their mode from it.
+    closeSync(openSync(file, 'a', 0o600))
+    chmodSync(file, 0o600)
   } catch (error) {
     throw new DataFileError(`cannot write ${file}: ${reason(error)}`)
   }
-  const lock = runtime.openSqlite(`${file}.lock`)
-  try {
-    // A tool may have it for the moment of a checkpoint.
-    lock.exec('PRAGMA busy_timeout = 1000; BEGIN EXCLUSIVE')
-  } catch {
-    lock.close()
-    throw new DataFileError(`${file} is in use by another Hearth server`)
-  }
-  return () => lock.close()
+  const release = tryLock(`${file}.lock`, TOOL_MS)
+  if (!release) throw new DataFileError(`${file} is in use by another Hearth server`)
+  return release
 }
 
-/** The files beside it (-wal, -shm) take their mode from the database. */
-function makePrivate(path: string) {
-  closeSync(openSync(path, 'a', 0o600))
+/**
+ * Holds an exclusive transaction on an empty database, which is made when it is not there: the system
+ * lets go of it however the process ends.
+ * @param waitMs  how long somebody else may have it
+ * @returns lets go of it; null when somebody else still has it
+ * @throws {DataFileError} when it cannot be made, or is something else
+ */
+export function tryLock(path: string, waitMs = 0): (() => void) | null {
+  let lock: Sqlite | undefined
+  try {
+    makeFile(path)
+    lock = runtime.openSqlite(path)
+    lock.exec(`PRAGMA busy_timeout = ${waitMs}; BEGIN EXCLUSIVE`)
+    return lock.close
+  } catch (error) {
+    lock?.close()
+    if (sqliteCode(error) === BUSY) return null
+    throw new DataFileError(`cannot write ${path}: ${reason(error)}`)
+  }
+}
+
+/** One that is there is not opened: to close it would end the locks that we have on it (POSIX). */
+function makeFile(path: string) {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
   chmodSync(path, 0o600)
 }
 

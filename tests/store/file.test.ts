@@ -38,6 +38,12 @@ test('a second server is refused, and told which file', (t) => {
   assert.equal(second.epoch, first.epoch)
 })
 
+test('a lock that is no lock is told, not taken for another server', (t) => {
+  const file = `${tempFolder(t)}/hearth.db`
+  writeFileSync(`${file}.lock`, 'these are my notes, not a database '.repeat(40))
+  assertRefused(file, `${file}.lock`, 'cannot write')
+})
+
 test('a folder that cannot be made or written', (t) => {
   const folder = tempFolder(t)
   writeFileSync(`${folder}/file`, '')
