@@ -47,12 +47,14 @@ export async function createSearch(
   { clock, onFault }: Pick<SearchOptions, 'clock' | 'onFault'>,
 ): Promise<Search> {
   const indexer = createIndexer({ step: index.step, clock, onFault })
+  let isClosed = false
   let stop = () => {}
   /** A database that cannot be asked just now is asked again. */
   const start = async (): Promise<void> => {
     try {
       indexer.note(await index.behind())
     } catch (error) {
+      if (isClosed) return
       onFault(error)
       stop = clock.after(DEFAULT_LIMITS.logRetryMs, () => void start())
     }
@@ -69,6 +71,7 @@ export async function createSearch(
     },
     note: indexer.note,
     close: async () => {
+      isClosed = true
       stop()
       await indexer.close()
       await index.close()
