@@ -249,8 +249,8 @@ export const BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'tools/retain.ts',
-        from: "'DELETE FROM messages WHERE room = $1 AND seq <= $2'",
-        to: "'DELETE FROM messages WHERE room = $1 AND seq <= $2 + 1'",
+        from: 'DELETE FROM messages WHERE room = $1 AND seq <= $2 AND',
+        to: 'DELETE FROM messages WHERE room = $1 AND seq <= $2 + 1 AND',
       },
     ],
   },
