@@ -1,6 +1,7 @@
 /** The tables in Postgres, on one connection without deadlines. */
 
-import { dialect, openPostgres, SETTINGS, sqlOn, type Query } from '../src/cluster/postgres.ts'
+import { dialect, sqlOn, type Query } from '../src/cluster/driver.ts'
+import { openPostgres, SETTINGS } from '../src/cluster/postgres.ts'
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
 import type { Dialect } from '../src/store/sql.ts'

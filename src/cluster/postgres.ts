@@ -1,4 +1,4 @@
-/** The driver for Postgres: a pool of connections, every piece of work with one deadline. */
+/** Postgres, opened and brought to the newest schema: a pool, every piece of work with one deadline. */
 
 import { getLogger } from '@logtape/logtape'
 import pg from 'pg'
@@ -6,7 +6,8 @@ import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { DatabaseError, LogUnavailable } from '../store/log.ts'
 import { readSql, stepsAfter, VERSION } from '../store/schema.ts'
-import { ConstraintViolation, type Dialect, type Sql, type Work } from '../store/sql.ts'
+import { ConstraintViolation, type Sql } from '../store/sql.ts'
+import { sqlOn, type Query } from './driver.ts'
 
 const OLDEST_VERSION = 14
 /** Of one node, beside the one for appends and the one that listens. */
@@ -25,12 +26,6 @@ const DEFINITE = /^(22|23|54)/
 const PASSING = /^(08|25|40|53|55|57|58)/
 /** What the driver says, without a code, of a password or a certificate that is not right. */
 const REFUSED = /^SASL|SSL|certificate/
-
-/** One statement in one round trip. */
-export type Query = <Row extends object>(
-  text: string,
-  values?: readonly unknown[],
-) => Promise<Row[]>
 
 export interface Postgres {
   readonly sql: Sql
@@ -181,60 +176,6 @@ function usePostgres(config: pg.PoolConfig, epoch: string, options: PostgresOpti
       }),
     close: async () => void (await (closing ??= Promise.all([lane.close(), ownLane.close()]))),
   }
-}
-
-/** @param run  has something done on one connection, which is not used again when it fails */
-export function sqlOn(run: <T>(work: (query: Query) => Promise<T>) => Promise<T>): Sql {
-  return {
-    dialect,
-    run: (work) => run((query) => drive(query, work())),
-    transaction: (work) =>
-      run(async (query) => {
-        await query('BEGIN')
-        const result = await drive(query, work())
-        await query('COMMIT')
-        return result
-      }),
-  }
-}
-
-/** Runs a work: what it yields at once is sent at once, and costs one round trip. */
-export async function drive<T>(query: Query, work: Work<T>): Promise<T> {
-  let step = work.next()
-  while (!step.done) {
-    step = work.next(await Promise.all(step.value.map(({ text, values }) => query(text, values))))
-  }
-  return step.value
-}
-
-export const dialect: Dialect = {
-  lock: (table, others) => `FOR UPDATE OF ${table}${others ? ' SKIP LOCKED' : ''}`,
-  cast: (expression, type) => `CAST(${expression} AS ${type})`,
-  each: (json) => `json_array_elements(CAST(${json} AS json)) AS each (value)`,
-  fromNow: (ms) => `(clock_timestamp() + ${ms} * interval '1 ms')`,
-
-  insert: (table, rows, leavesOut) => {
-    if (rows.length === 0) return []
-    const columns = Object.keys(rows[0]!).join(', ')
-    const text = `INSERT INTO ${table} (${columns})
-      SELECT ${columns} FROM json_populate_recordset(NULL::${table}, $1)
-      ${leavesOut ? 'ON CONFLICT DO NOTHING' : ''}`
-    return [{ text, values: [JSON.stringify(rows)] }]
-  },
-
-  hold: (rooms) => [{ text: 'SELECT room, head FROM hearth_hold_to_look($1)', values: [rooms] }],
-
-  dropWords: (room, from, to) => [
-    {
-      // Whoever takes words of this room in is waited for, or waits and sees what is deleted.
-      text: `INSERT INTO indexed AS i VALUES ($1, 0) ON CONFLICT (room) DO UPDATE SET seq = i.seq`,
-      values: [room],
-    },
-    {
-      text: 'DELETE FROM words WHERE room = $1 AND seq BETWEEN $2 AND $3',
-      values: [room, from, to],
-    },
-  ],
 }
 
 /** A pool whose work has one deadline each, from the wish to the answer. */

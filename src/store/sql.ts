@@ -1,7 +1,7 @@
 /**
  * The seam to the database. What is done there is written once, as works that yield statements and
  * are answered with rows; two drivers run them: SQLite's (sqlite.ts) to the end in one go, so that
- * nothing can come between, Postgres's (../cluster/postgres.ts) by awaiting each answer.
+ * nothing can come between, Postgres's (../cluster/driver.ts) by awaiting each answer.
  */
 
 /** A `Date` is milliseconds in SQLite, a `boolean` 0 or 1, an array JSON as text. */

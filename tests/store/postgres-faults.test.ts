@@ -14,12 +14,8 @@ import {
   type Outcome,
 } from '../../src/store/log.ts'
 import { appendAtOnce } from '../../src/cluster/append-new.ts'
-import {
-  drive,
-  type Postgres,
-  type PostgresOptions,
-  type Query,
-} from '../../src/cluster/postgres.ts'
+import { drive, type Query } from '../../src/cluster/driver.ts'
+import type { Postgres, PostgresOptions } from '../../src/cluster/postgres.ts'
 import { append } from '../../src/store/append.ts'
 import { exec } from '../../src/store/sql.ts'
 import { toRow } from '../../src/store/rows.ts'
