@@ -131,6 +131,8 @@ function quickCheck(db: Sqlite): string {
  */
 export function claim(file: string): () => void {
   try {
+    // A device would be everybody's, a pipe would be waited for.
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('not a file')
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     // The files beside it (-wal, -shm) take their mode from it.
     closeSync(openSync(file, 'a', 0o600))

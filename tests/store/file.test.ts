@@ -1,7 +1,16 @@
 /** The SQLite file: who may open it, what it says when not, and what is left in its bytes. */
 
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { createLog } from '../../src/store/create-log.ts'
 import { DataFileError, openDataFile } from '../../src/store/file.ts'
@@ -50,6 +59,18 @@ test('a folder that cannot be made or written', (t) => {
   assertRefused(`${folder}/file/hearth.db`, `${folder}/file/hearth.db`, 'cannot write')
   mkdirSync(`${folder}/folder.db`)
   assertRefused(`${folder}/folder.db`, `${folder}/folder.db`)
+})
+
+test('what is no file at all is left as it is', (t) => {
+  const folder = tempFolder(t)
+  const pipe = `${folder}/hearth.db`
+  execFileSync('mkfifo', ['-m', '644', pipe])
+  // Else whoever opened it to write would wait for a reader.
+  const reader = openSync(pipe, 'r+')
+  t.after(() => closeSync(reader))
+  assertRefused(pipe, pipe, 'not a file')
+  assert.equal(statSync(pipe).mode & 0o777, 0o644)
+  assert.deepEqual(readdirSync(folder), ['hearth.db'])
 })
 
 test('what is no database is left as it is', (t) => {
