@@ -2,11 +2,12 @@
 
 import { digestOf, type AnyContent } from '../src/store/digest.ts'
 import type { Row } from '../src/store/rows.ts'
+import type { Query } from '../src/store/sql.ts'
 import { readArgs, UsageError, type Command } from './command.ts'
 import { OF_ALL, OF_ENTRIES } from './faults.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS } from './progress.ts'
-import { pages, snapshot, type Key, type Query, type Store } from './store.ts'
+import { pages, snapshot, type Key, type Store } from './store.ts'
 
 export const check: Command = {
   usage: '',

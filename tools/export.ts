@@ -1,10 +1,11 @@
 /** `export`: the log as JSON Lines, as of one moment, while the server goes on. */
 
+import type { Query } from '../src/store/sql.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { FORMAT, toEntryLine, type Line, type LineOf } from './lines.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS, type Progress } from './progress.ts'
-import { entriesOf, NO_UUID, pages, snapshot, type Query, type Store } from './store.ts'
+import { entriesOf, NO_UUID, pages, snapshot, type Store } from './store.ts'
 
 export const exportLog: Command = {
   usage: '[--room <name>]…',

@@ -4,11 +4,12 @@ import { nameKey } from '../src/auth/names.ts'
 import { sleep, systemClock } from '../src/clock.ts'
 import { expel } from '../src/store/accounts.ts'
 import type { Draft, Log } from '../src/store/log.ts'
+import type { Query } from '../src/store/sql.ts'
 import type { User } from '../src/protocol.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS, type Progress } from './progress.ts'
-import { logOf, NO_UUID, pages, type Key, type Query, type Store } from './store.ts'
+import { logOf, NO_UUID, pages, type Key, type Store } from './store.ts'
 
 /** Instead of the name. */
 const NOBODY = 'deleted user'

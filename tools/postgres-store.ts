@@ -1,10 +1,10 @@
 /** The tables in Postgres, on one connection without deadlines. */
 
-import { dialect, sqlOn, type Query } from '../src/cluster/driver.ts'
+import { dialect, sqlOn } from '../src/cluster/driver.ts'
 import { openPostgres, SETTINGS } from '../src/cluster/postgres.ts'
 import { systemClock } from '../src/clock.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
-import type { Dialect } from '../src/store/sql.ts'
+import type { Dialect, Query } from '../src/store/sql.ts'
 import { ToolError } from './command.ts'
 import { queryOf, type Store } from './store.ts'
 

@@ -1,11 +1,11 @@
 /** `retain`: drops what is older than so many days, while the server goes on. */
 
 import { sleep, systemClock } from '../src/clock.ts'
-import { rows, type Sql, type Work } from '../src/store/sql.ts'
+import { rows, type Query, type Sql, type Work } from '../src/store/sql.ts'
 import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS } from './progress.ts'
-import type { Query, Store } from './store.ts'
+import type { Store } from './store.ts'
 
 const DAY_MS = 86_400_000
 /** Entries of one transaction, while an append waits: in SQLite the words of each take 0.5 to 1 ms. */

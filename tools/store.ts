@@ -5,17 +5,8 @@ import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/store/create-log.ts'
 import type { Log } from '../src/store/log.ts'
 import type { Row } from '../src/store/rows.ts'
-import { rows, type Sql, type Value } from '../src/store/sql.ts'
+import { rows, type Query, type Sql, type Value } from '../src/store/sql.ts'
 import type { Progress } from './progress.ts'
-
-/**
- * One statement. It is the same text for both databases: `$1` for a value, and nothing that only one
- * of them knows.
- */
-export type Query = <Row extends object>(
-  text: string,
-  values?: readonly unknown[],
-) => Promise<Row[]>
 
 /** One connection, for one piece of work after the other. */
 export interface Store {

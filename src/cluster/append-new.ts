@@ -2,7 +2,7 @@
 
 import type { AppendNew } from '../store/append.ts'
 import type { Row } from '../store/rows.ts'
-import type { Query } from './driver.ts'
+import type { Query } from '../store/sql.ts'
 
 /** @param query  on the connection for appends */
 export function appendAtOnce(query: Query): AppendNew {

@@ -1,12 +1,6 @@
 /** The driver for Postgres: a work is run by awaiting each answer. */
 
-import type { Dialect, Sql, Work } from '../store/sql.ts'
-
-/** One statement in one round trip. */
-export type Query = <Row extends object>(
-  text: string,
-  values?: readonly unknown[],
-) => Promise<Row[]>
+import type { Dialect, Query, Sql, Work } from '../store/sql.ts'
 
 /** @param run  has something done on one connection, which is not used again when it fails */
 export function sqlOn(run: <T>(work: (query: Query) => Promise<T>) => Promise<T>): Sql {

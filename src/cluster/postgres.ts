@@ -6,8 +6,8 @@ import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { DatabaseError, LogUnavailable } from '../store/log.ts'
 import { readSql, stepsAfter, VERSION } from '../store/schema.ts'
-import { ConstraintViolation, type Sql } from '../store/sql.ts'
-import { sqlOn, type Query } from './driver.ts'
+import { ConstraintViolation, type Query, type Sql } from '../store/sql.ts'
+import { sqlOn } from './driver.ts'
 
 const OLDEST_VERSION = 14
 /** Of one node, beside the one for appends and the one that listens. */

@@ -12,7 +12,7 @@ import process from 'node:process'
 const require = createRequire(import.meta.url)
 
 /** Modules with the interface of `node:sqlite`, the one to be preferred first. */
-const ENGINES = ['node:sqlite', '@photostructure/sqlite']
+export const MODULES = ['node:sqlite', '@photostructure/sqlite']
 
 /**
  * The first patch of a branch of SQLite 3 without the WAL-reset bug, which loses commits without a
@@ -60,7 +60,7 @@ export function sqliteEngine() {
  * @returns {Engine}
  * @throws {NoSoundSqlite}
  */
-export function chooseEngine(names = ENGINES, load = loadModule) {
+export function chooseEngine(names = MODULES, load = loadModule) {
   /** @type {string[]} */
   const found = []
   for (const name of names) {

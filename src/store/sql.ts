@@ -13,6 +13,12 @@ export interface Statement {
   values: readonly Value[]
 }
 
+/** One statement in one round trip, where it is not a step of a work. */
+export type Query = <Row extends object>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<Row[]>
+
 /** Yields statements that may be sent together, and is answered with the rows of each. */
 export type Work<T> = Generator<readonly Statement[], T, object[][]>
 

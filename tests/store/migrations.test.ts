@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { runtime } from '#runtime'
-import type { Sqlite, SqliteValue } from '../../src/runtime/runtime.ts'
 import { violations } from '../../tools/check.ts'
-import type { Query } from '../../tools/store.ts'
+import { queryOf } from '../../tools/store.ts'
 import { digestOf } from '../../src/store/digest.ts'
 import type { Draft } from '../../src/store/log.ts'
 import { openDataFile } from '../../src/store/file.ts'
+import type { Query } from '../../src/store/sql.ts'
 import { createLonelyDirectory } from '../../src/store/nodes.ts'
 import { readSql, stepsAfter, VERSION } from '../../src/store/schema.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
@@ -137,7 +137,7 @@ for (const [index, step] of SQLITE.entries()) {
       sessions.map(({ hash }) => hash),
       told,
     )
-    await assertKept(log, queryOf(opened.db), version)
+    await assertKept(log, queryOf(opened.sql), version)
   })
 }
 
@@ -172,9 +172,3 @@ void test('Postgres', async (t) => {
     })
   }
 })
-
-/** As the tools ask. */
-function queryOf(db: Sqlite): Query {
-  return async <Row extends object>(text: string, values: readonly unknown[] = []) =>
-    db.prepare(text.replace(/\$(\d+)/g, '?$1')).all(...(values as SqliteValue[])) as Row[]
-}

@@ -14,10 +14,10 @@ import {
   type Outcome,
 } from '../../src/store/log.ts'
 import { appendAtOnce } from '../../src/cluster/append-new.ts'
-import { drive, type Query } from '../../src/cluster/driver.ts'
+import { drive } from '../../src/cluster/driver.ts'
 import type { Postgres, PostgresOptions } from '../../src/cluster/postgres.ts'
 import { append } from '../../src/store/append.ts'
-import { exec } from '../../src/store/sql.ts'
+import { exec, type Query } from '../../src/store/sql.ts'
 import { toRow } from '../../src/store/rows.ts'
 import { createRandom } from '../random.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'

@@ -2,10 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { runtime } from '#runtime'
-import type { Sqlite } from '../../src/runtime/runtime.ts'
 import type { Draft } from '../../src/store/log.ts'
-import type { Sql, Statement, Work } from '../../src/store/sql.ts'
+import type { Query, Sql, Statement, Work } from '../../src/store/sql.ts'
 import { violations } from '../../tools/check.ts'
 import { exportLines } from '../../tools/export.ts'
 import { forgetUser } from '../../tools/forget.ts'
@@ -13,7 +11,7 @@ import { importLines } from '../../tools/import.ts'
 import type { Line } from '../../tools/lines.ts'
 import { retainRoom } from '../../tools/retain.ts'
 import { useStore } from '../../tools/place.ts'
-import { queryOf, snapshot, type Query, type Store } from '../../tools/store.ts'
+import { queryOf, snapshot, type Store } from '../../tools/store.ts'
 import { startPostgres } from '../postgres.ts'
 import { ann, bob, edit, erase, nthUser, react, say } from '../store/drafts.ts'
 import { configOf, newFile, withLog, type Env } from './places.ts'
@@ -141,9 +139,9 @@ function assertByIndex({ text, count }: Asked, steps: readonly Step[]) {
 }
 
 /** How SQLite goes about it. */
-function sqlitePlan(db: Sqlite, { text }: Asked): Step[] {
-  const sql = `EXPLAIN QUERY PLAN ${text.replace(/\$(\d+)/g, '?$1')}`
-  const rows = db.prepare(sql).all() as { id: number; parent: number; detail: string }[]
+async function sqlitePlan(query: Query, { text, values }: Asked): Promise<Step[]> {
+  type Row = { id: number; parent: number; detail: string }
+  const rows = await query<Row>(`EXPLAIN QUERY PLAN ${text}`, values)
   const byId = new Map(rows.map((row) => [row.id, row]))
   const isInside = ({ parent }: { parent: number }): boolean => {
     const above = byId.get(parent)
@@ -160,9 +158,9 @@ test('SQLite finds by an index what is asked for each piece and each entry', asy
   const from = await newTalk(t)
   const asked = await askedBy(from, await newFile(t))
   assert.ok(asked.filter(({ count }) => count > 2).length >= 10)
-  const db = runtime.openSqlite(from.DATA_FILE!)
-  t.after(db.close)
-  for (const one of asked) assertByIndex(one, sqlitePlan(db, one))
+  await useStore(quiet(from), 'read', async ({ query }) => {
+    for (const one of asked) assertByIndex(one, await sqlitePlan(query, one))
+  })
 })
 
 interface PostgresNode {
