@@ -92,6 +92,7 @@ export default defineConfig(
         `Arrows go down: main → hearth → app → ${[...KERNEL].reverse().join(' → ')}; no room is loaded from here.`,
         ...[...COMPOSITION, ...ROOMS.map(inside)],
         ...KERNEL.slice(index + 1).map(inside),
+        ...(layer === 'http' ? [] : ['**/config.ts']),
       ),
       'no-restricted-syntax': ['error', { selector: 'ImportExpression', message: OPENS }],
     },
@@ -100,7 +101,7 @@ export default defineConfig(
     files: ['src/chat/**'],
     rules: arrow(
       'chat/ knows the interfaces of the store, and no database.',
-      ...[...COMPOSITION, ...ROOMS.map(inside), '**/http/**'],
+      ...[...COMPOSITION, ...ROOMS.map(inside), '**/http/**', '**/config.ts'],
       ...['sqlite', 'file', 'schema', 'sql', 'append', 'reads', 'doors', 'create-log'].map(
         (name) => `**/store/${name}.ts`,
       ),

@@ -17,7 +17,6 @@ import type { Frame, Socket } from '../../src/runtime/runtime.ts'
 import { TestClock, testJournal } from '../helpers.ts'
 import { MemoryLog } from '../store/model.ts'
 
-/** The events in a frame; every one must be readable. */
 /** Nobody else is there, and nothing ended. */
 const LONELY: Directory = {
   renew: async () => true,
@@ -27,6 +26,7 @@ const LONELY: Directory = {
   retire: async () => {},
 }
 
+/** The events in a frame; every one must be readable. */
 export function decode({ data, size }: Frame): ServerEvent[] {
   const text = typeof data === 'string' ? data : new TextDecoder().decode(data.subarray(-size))
   return parseEvents(text).map((event) => {

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import process from 'node:process'
 import type { TestContext } from 'node:test'
-import { chooseEngine } from '../../src/runtime/sqlite-engine.js'
+import { chooseEngine, MODULES } from '../../src/runtime/sqlite-engine.js'
 import { tempFolder } from '../helpers.ts'
 
 /** The module under test, and the one that chooses. */
@@ -13,7 +13,7 @@ export const MODULE = new URL('../../src/runtime/sqlite.js', import.meta.url).hr
 export const ENGINE_MODULE = new URL('sqlite-engine.js', MODULE).href
 
 /** The sound ones. On Deno the package is loaded, too, which no user needs. */
-export const ENGINES = ['node:sqlite', '@photostructure/sqlite'].filter((name) => {
+export const ENGINES = MODULES.filter((name) => {
   try {
     return chooseEngine([name])
   } catch {

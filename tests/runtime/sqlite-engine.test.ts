@@ -60,6 +60,8 @@ test('the one taken here is sound, and tells its name and version', (t) => {
   const db = openSqlite(':memory:')
   t.after(() => db.close())
   assert.deepEqual(db.prepare('SELECT sqlite_version() AS v').get(), { v: version })
+  // The package is what a Node without a sound one gets: it has to load on each.
+  assert.ok(ENGINES.includes('@photostructure/sqlite'))
   assert.ok(ENGINES.includes(name) && isSound(version), `${name} ${version}`)
   t.diagnostic(`${name} ${version} of ${ENGINES.join(', ')}`)
 })

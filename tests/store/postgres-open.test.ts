@@ -267,15 +267,18 @@ void test('opening Postgres', async (t) => {
       const rows = await query<{ 'QUERY PLAN': string }>(sql, values)
       return rows.map((row) => row['QUERY PLAN']).join('\n')
     }
-    // As on the first day, when nothing is known of the tables.
-    for (const [name, text, values] of cases) {
-      const plan = await explain(text, values, db.query)
-      assert.doesNotMatch(plan, /Seq Scan|Bitmap/, name)
-      if (name === 'after') assert.doesNotMatch(plan, /Sort/)
+    const assertIndexed = async () => {
+      for (const [name, text, values] of cases) {
+        const plan = await explain(text, values, db.query)
+        assert.doesNotMatch(plan, /Seq Scan|Bitmap/, name)
+        if (name === 'after') assert.doesNotMatch(plan, /Sort/)
+      }
+      await assertLookedUp(db.sql, room, drafts)
     }
-    await assertLookedUp(db.sql, room, drafts)
+    // As on the first day, when nothing is known of the tables.
+    await assertIndexed()
     await server.query(url, 'ANALYZE')
-    await assertLookedUp(db.sql, room, drafts)
+    await assertIndexed()
     // As anybody would be answered, without any setting of ours; two take a list of keys.
     for (const [name, text, values] of cases) {
       if (name === 'compare' || name === 'saveReads') continue
