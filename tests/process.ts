@@ -37,8 +37,8 @@ export interface ServerProcess {
   started(): Promise<string>
   /** The address in that line. */
   url(): Promise<string>
-  /** Resolves when the output shows the pattern, with its first group. */
-  says(pattern: RegExp): Promise<string>
+  /** Resolves when the output shows it, with the first group of a pattern. */
+  says(pattern: RegExp | string): Promise<string>
   /** Resolves with the code, or the signal, that ended it. */
   ended(): Promise<number | NodeJS.Signals | null>
   /** Resolves with the same whenever that is; never rejects. */
@@ -57,10 +57,24 @@ export function startProcess(
   deno = OUR_DENO,
   root = ROOT,
 ): ServerProcess {
-  const node = OUR_DENO ? 'node' : process.execPath
-  const child = spawn(deno ?? node, deno ? ON_DENO : ON_NODE, {
-    cwd: root,
-    env: { ...process.env, NO_COLOR: '1', ...env },
+  return startProgram(scope, [runtimeOf(deno), ...(deno ? ON_DENO : ON_NODE)], env, root)
+}
+
+/** The program of a runtime. @param deno  as for `startProcess` */
+export function runtimeOf(deno = OUR_DENO) {
+  return deno ?? (OUR_DENO ? 'node' : process.execPath)
+}
+
+/** Starts a program; killed when the scope is over, if it still runs. */
+export function startProgram(
+  scope: Scope,
+  [command, ...argv]: readonly string[],
+  env: Record<string, string>,
+  cwd = ROOT,
+): ServerProcess {
+  const child = spawn(command!, argv, {
+    cwd,
+    env: { ...process.env, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output = { stdout: '', stderr: '' }
@@ -84,11 +98,13 @@ export function startProcess(
     kill('SIGKILL')
     await end.promise
   })
-  const says = async (pattern: RegExp) => {
+  const says = async (pattern: RegExp | string) => {
     const found = deferred<string>()
     const look = () => {
-      const match = pattern.exec(`${output.stdout}${output.stderr}`)
-      if (match) found.resolve(match[1] ?? match[0])
+      const text = `${output.stdout}${output.stderr}`
+      const match =
+        typeof pattern === 'string' ? text.includes(pattern) && [pattern] : pattern.exec(text)
+      if (match) found.resolve(match[1] ?? match[0]!)
     }
     for (const stream of [child.stdout, child.stderr]) stream.on('data', look)
     look()
@@ -105,6 +121,11 @@ export function startProcess(
     ended: () => within(end.promise, () => `the end\n${output.stdout}${output.stderr}`),
     kill,
   }
+}
+
+/** The end of what it has written. */
+export function tailOf({ output }: ServerProcess) {
+  return `${output.stdout}${output.stderr}`.slice(-3_000)
 }
 
 /**

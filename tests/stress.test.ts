@@ -12,4 +12,5 @@ test('a busy server, killed in the middle, and all data tools on one file: all i
   t.diagnostic(JSON.stringify({ stored, ...rest }))
   assert.deepEqual(wrongs, [])
   assert.ok(stored >= 200, `${stored}`)
+  assert.ok(rest.kills >= 1)
 })

@@ -21,6 +21,7 @@ const HELP = `node --import tsx tests/stress.ts [options]
   --age 30           seconds that two of the three rooms are kept
   --pace 5           mean pause of a client between two wishes, in ms
   --clients 12
+  --seed 1           of what is said and done; when it happens is never the same
   --checkpoints      a process that calls wal_checkpoint(PASSIVE) on the live file in a loop
   --without check    tools that are not run (of retain, forget, export, backup, check)
   --root folder      the checkout to run, if it is not this one`
@@ -39,6 +40,8 @@ export interface Outcome {
   forgotten: number
   /** Of the server. */
   kills: number
+  /** Of chance; when things happen is never the same. */
+  seed: number
   /** Runs of each tool that came to their end. */
   tools: Record<string, number>
   /** Empty: all was kept. */
@@ -67,14 +70,14 @@ export async function stress(scope: Scope, options: StressOptions): Promise<Outc
   await Promise.all(habits)
   for (const talker of talkers) talker.stop()
   await Promise.all(lives)
-  run.checkpointer?.kill()
+  run.checkpointer?.kill('SIGKILL')
   // Before it says so, no signal ends it well.
   await run
     .server()
     .started()
     .catch(() => {})
   run.server().kill('SIGTERM')
-  await run.server().end
+  await run.server().ended()
   if (!run.without?.includes('check')) await tool(run, 'check')
   look(run)
   return { ...outcomeOf(run), seconds }
@@ -103,10 +106,10 @@ function look(run: Run) {
 }
 
 function outcomeOf(run: Run): Outcome {
-  const { startedAt, talkers, guests, dropped, forgotten, kills, tools, wrongs } = run
+  const { startedAt, talkers, guests, dropped, forgotten, kills, seed, tools, wrongs } = run
   const seconds = (performance.now() - startedAt) / 1_000
   const stored = [...talkers, ...guests].reduce((sum, talker) => sum + talker.stored.length, 0)
-  return { seconds, stored, dropped, forgotten: forgotten.size, kills, tools, wrongs }
+  return { seconds, stored, dropped, forgotten: forgotten.size, kills, seed, tools, wrongs }
 }
 
 function lineOf(run: Run) {
@@ -121,7 +124,7 @@ async function main() {
   const { values } = parseArgs({
     options: {
       ...{ seconds: text('600'), folder: text(tmpdir()), age: text('30'), pace: text('5') },
-      ...{ clients: text('12'), without: text(''), root: text(ROOT) },
+      ...{ clients: text('12'), without: text(''), root: text(ROOT), seed: { type: 'string' } },
       ...{ checkpoints: flag, help: flag },
     },
   })
@@ -133,6 +136,7 @@ async function main() {
     ageSeconds: Number(values.age),
     paceMs: Number(values.pace),
     clients: Number(values.clients),
+    ...(values.seed !== undefined && { seed: Number(values.seed) }),
     hasCheckpoints: values.checkpoints,
     without: values.without.split(','),
     root: values.root,

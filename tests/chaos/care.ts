@@ -1,6 +1,7 @@
 /** The data tools beside servers under load: a room is retained, a guest is forgotten. */
 
 import { setTimeout as pause } from 'node:timers/promises'
+import { tailOf } from '../process.ts'
 import { createRandom } from '../random.ts'
 import type { Spell } from './faults.ts'
 import { signInAnywhere } from './http.ts'
@@ -44,8 +45,8 @@ export async function forgetOnce(spell: Spell) {
 async function runTool({ cluster, random, world }: Spell, command: string, ...args: string[]) {
   const since = world.recorder.now()
   const tool = cluster.startTool(random.pick(cluster.nodes), command, ...args)
-  const { code, output } = await tool.end
-  world.recorder.note({ type: 'tool', command, since, code, output })
+  const code = (await tool.end) ?? 'SIGKILL'
+  world.recorder.note({ type: 'tool', command, since, code, output: tailOf(tool) })
   return { code }
 }
 

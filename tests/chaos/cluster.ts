@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { runtime } from '#runtime'
 import { startNats, type NatsServer } from '../nats.ts'
 import { startPostgres, type PostgresServer } from '../postgres.ts'
-import { freePort, ROOT, type Scope } from '../process.ts'
+import { freePort, ROOT, type Scope, type ServerProcess } from '../process.ts'
 import { startProxy, type FaultProxy } from '../proxy.ts'
 import { startFront } from './front.ts'
 import { ClusterNode } from './node.ts'
 import { hashOfEntry, type Recorder, type Seen } from './record.ts'
-import { startTool, type ToolProcess } from '../tool.ts'
+import { startTool } from '../tool.ts'
 
 /** No limit of the server stands in the way of a few clients that do much. */
 export const UNLIMITED = Object.fromEntries(
@@ -42,7 +42,7 @@ export interface Cluster {
   /** The server behind a connection from this local port to `url`. */
   nodeOf(localPort: number): string
   /** Starts a data tool beside the servers, on the runtime of one of them. */
-  startTool(node: ClusterNode, ...args: string[]): ToolProcess
+  startTool(node: ClusterNode, ...args: string[]): ServerProcess
   /** What the database has of its rooms, without their entries. */
   readRooms(): Promise<RoomRow[]>
   /** Every room, as the database itself has it. */
@@ -120,7 +120,7 @@ export async function startCluster(
     database,
     bus,
     nodeOf: (localPort) => nodes[ports.indexOf(front.targetOf(localPort) ?? 0)]?.name ?? '?',
-    startTool: ({ options: { deno } }, ...args) => startTool(scope, data, args, deno, root),
+    startTool: ({ options: { deno } }, ...args) => startTool(scope, data, args, { deno, root }),
     readRooms,
     readLog: async () => {
       const rooms = await readRooms()

@@ -65,7 +65,7 @@ export async function killAgain(run: Run) {
     await pause(50)
     if (performance.now() < next) continue
     run.server().kill('SIGKILL')
-    await run.server().end
+    await run.server().ended()
     run.restart()
     run.kills += 1
     next += everyMs

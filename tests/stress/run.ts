@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { UNLIMITED } from '../chaos/cluster.ts'
-import { freePort, ROOT, startProcess, type Scope, type ServerProcess } from '../process.ts'
+import { freePort, ROOT, startProcess, tailOf, type Scope, type ServerProcess } from '../process.ts'
 import { createRandom, type Random } from '../random.ts'
 import { startTool } from '../tool.ts'
 import { startCheckpointer } from './checkpointing.ts'
@@ -21,6 +21,7 @@ export interface StressOptions {
   ageSeconds?: number
   paceMs?: number
   clients?: number
+  seed?: number
   /** Damages the file where SQLite is not sound. */
   hasCheckpoints?: boolean
   without?: readonly string[]
@@ -33,6 +34,7 @@ export interface StressOptions {
 }
 
 export interface Run extends StressOptions {
+  seed: number
   scope: Scope
   random: Random
   file: string
@@ -46,7 +48,7 @@ export interface Run extends StressOptions {
   dropped: number
   kills: number
   wrongs: string[]
-  checkpointer: { kill(): void } | null
+  checkpointer: ServerProcess | null
   url: string
   startedAt: number
   server(): ServerProcess
@@ -56,7 +58,7 @@ export interface Run extends StressOptions {
 
 /** Starts the server, and its clients, who are silent yet. */
 export async function begin(scope: Scope, options: StressOptions): Promise<Run> {
-  const { root = ROOT, clients = 12, paceMs = 5, seconds } = options
+  const { root = ROOT, clients = 12, paceMs = 5, seconds, seed = Date.now() % 1e6 } = options
   const { least = { forgotten: 0, dropped: 0 } } = options
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'hearth-stress-'))
   scope.after(() => rmSync(folder, { recursive: true, force: true }))
@@ -76,7 +78,7 @@ export async function begin(scope: Scope, options: StressOptions): Promise<Run> 
   }
   let server = start()
   await server.started()
-  const random = createRandom(Date.now() % 1e6)
+  const random = createRandom(seed)
   const talkers = Array.from({ length: clients }, (_, n) => {
     return new Talker({ url, name: `Talker ${n}`, rooms: ROOMS, random, paceMs })
   })
@@ -84,8 +86,11 @@ export async function begin(scope: Scope, options: StressOptions): Promise<Run> 
   scope.after(() => talkers.forEach((talker) => talker.stop()))
   const startedAt = performance.now()
   const checkpointer = options.hasCheckpoints ? await startCheckpointer(scope, root, file) : null
+  void checkpointer?.end.then((how) => {
+    if (how !== 'SIGKILL') wrongs.push(`the checkpointer ended: ${how}: ${tailOf(checkpointer)}`)
+  })
   const run: Run = {
-    ...{ ...options, scope, random, file, talkers, lives, checkpointer, url, startedAt },
+    ...{ ...options, seed, scope, random, file, talkers, lives, checkpointer, url, startedAt },
     ...{ guests: [], leaving: new Set(), forgotten: new Set() },
     ...{ tools: {}, dropped: 0, kills: 0, wrongs },
     server: () => server,
@@ -102,16 +107,12 @@ export async function begin(scope: Scope, options: StressOptions): Promise<Run> 
 /** Runs a tool to its end, or until it is cut off. @returns how it ended */
 export async function tool(run: Run, name: string, ...args: string[]) {
   const { scope, file, random, root, wrongs } = run
-  const started = startTool(scope, { DATA_FILE: file }, [name, ...args], undefined, root)
+  const started = startTool(scope, { DATA_FILE: file }, [name, ...args], { root })
   const isCut = ['retain', 'forget'].includes(name) && random.chance(CUT_OFF)
   const timer = isCut ? setTimeout(() => started.kill('SIGKILL'), random.below(2_000)) : undefined
-  const { code, output } = await started.end
+  const code = await started.end
   clearTimeout(timer)
   if (code === 0) run.tools[name] = (run.tools[name] ?? 0) + 1
-  else if (code !== 'SIGKILL') wrongs.push(`${name} failed: ${code}: ${output.trim()}`)
+  else if (code !== 'SIGKILL') wrongs.push(`${name} failed: ${code}: ${tailOf(started).trim()}`)
   return code
-}
-
-function tailOf({ output }: ServerProcess) {
-  return `${output.stdout}${output.stderr}`.slice(-1_000)
 }

@@ -19,7 +19,7 @@ import { takeTurn } from '../../tools/turn.ts'
 import { createRelief } from '../../tools/wal.ts'
 import { startServer, turn } from '../helpers.ts'
 import { nthUser, say } from '../store/drafts.ts'
-import { startTool } from './command-line.ts'
+import { startTool } from '../tool.ts'
 import {
   age,
   assertRefused,
@@ -61,14 +61,14 @@ test('whoever comes second says so in one line, and goes on by itself', async (t
   const end = await takeTurn(env.DATA_FILE!, assert.fail)
   t.after(end)
   const tools = [startTool(t, env, ['retain', ...OLD]), startTool(t, env, ['forget', 'Zora'])]
-  await Promise.all(tools.map((tool) => tool.tells(waitsFor(env))))
+  await Promise.all(tools.map((tool) => tool.says(waitsFor(env))))
   assert.equal(await floorOf(env), 0)
   end()
   assert.deepEqual(await Promise.all(tools.map((tool) => tool.end)), [0, 0])
   const [first, second] = tools
-  assert.match(first!.out, /^lobby: \d+ entries dropped\n$/)
-  assert.equal(first!.err, `${waitsFor(env)}\n`)
-  assert.match(second!.out, / is forgotten: /)
+  assert.match(first!.output.stdout, /^lobby: \d+ entries dropped\n$/)
+  assert.equal(first!.output.stderr, `${waitsFor(env)}\n`)
+  assert.match(second!.output.stdout, / is forgotten: /)
   assert.deepEqual(await faults(env), [])
 })
 
@@ -81,12 +81,12 @@ test('a turn ends however its process ends', async (t) => {
   // Else it would be done before the other has begun, where nothing holds it up.
   first.kill('SIGSTOP')
   const second = startTool(t, env, ['retain', ...OLD])
-  await second.tells(waitsFor(env))
+  await second.says(waitsFor(env))
   first.kill('SIGKILL')
   await first.end
   const reached = await floorOf(env)
   assert.equal(await second.end, 0)
-  assert.equal(second.out, `lobby: ${1_999 - reached} entries dropped\n`)
+  assert.equal(second.output.stdout, `lobby: ${1_999 - reached} entries dropped\n`)
   assert.deepEqual(await faults(env), [])
 })
 

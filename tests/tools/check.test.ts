@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { check, violations } from '../../tools/check.ts'
 import { ann, bob, edit, erase, react, say } from '../store/drafts.ts'
-import { startTool } from './command-line.ts'
+import { startTool } from '../tool.ts'
 import { beside, newFile, onBoth, run, withLog, type Env, type NewPlace } from './places.ts'
 
 /** What is done to the tables, and what must be said of it. */
@@ -86,7 +86,7 @@ void test('check', (t) =>
 /** One that is over. */
 async function start(t: TestContext, env: Env, ...args: string[]) {
   const tool = startTool(t, env, args)
-  return { code: await tool.end, out: tool.out, err: tool.err }
+  return { code: await tool.end, out: tool.output.stdout, err: tool.output.stderr }
 }
 
 test('the command line: help, misuse, failure, success', async (t) => {

@@ -10,7 +10,7 @@ import { exportLog } from '../../tools/export.ts'
 import { importLog } from '../../tools/import.ts'
 import { tempFolder } from '../helpers.ts'
 import { ann, say } from '../store/drafts.ts'
-import { startTool } from './command-line.ts'
+import { startTool } from '../tool.ts'
 import { assertRefused, faults, newFile, run, withLog, type Env } from './places.ts'
 
 const PAGE = 4_096
@@ -45,7 +45,7 @@ test('a page in the middle that was overwritten is found, and each fault is a li
   await assertRefused(run(backup, env, copy), file)
   assert.deepEqual(readdirSync(dirname(copy)), [])
   const tool = startTool(t, env, ['check'])
-  assert.deepEqual([await tool.end, tool.out, tool.err], [1, text, ''])
+  assert.deepEqual([await tool.end, tool.output.stdout, tool.output.stderr], [1, text, ''])
 })
 
 test('an index that lacks an entry is found, though every message is there', async (t) => {
@@ -74,15 +74,15 @@ test('a backup that does not fit leaves nothing behind', async (t) => {
   const env = await newFile(t)
   await fill(t, env)
   const copy = `${tempFolder(t)}/backup.db`
-  const tool = startTool(t, env, ['backup', copy], ON_SMALL_DISK)
+  const tool = startTool(t, env, ['backup', copy], { wrap: ON_SMALL_DISK })
   assert.equal(await tool.end, 1)
-  assert.match(tool.err, /^\S+hearth\.db: (disk I\/O error|database or disk is full)\n$/)
+  assert.match(tool.output.stderr, /^\S+hearth\.db: (disk I\/O error|database or disk is full)\n$/)
   assert.deepEqual(readdirSync(dirname(copy)), [])
   await run(backup, env, copy)
   const before = readFileSync(env.DATA_FILE!)
-  const other = startTool(t, env, ['restore', copy, '--replace'], ON_SMALL_DISK)
+  const other = startTool(t, env, ['restore', copy, '--replace'], { wrap: ON_SMALL_DISK })
   assert.equal(await other.end, 1)
-  assert.equal(other.err.split('\n').length, 2)
+  assert.equal(other.output.stderr.split('\n').length, 2)
   assert.deepEqual(readFileSync(env.DATA_FILE!), before)
   assert.ok(!existsSync(`${env.DATA_FILE}.part`))
 })
@@ -93,9 +93,9 @@ test('an import that does not fit leaves an empty log', async (t) => {
   const lines = `${tempFolder(t)}/log.jsonl`
   writeFileSync(lines, (await run(exportLog, from)).text)
   const env = await newFile(t)
-  const tool = startTool(t, env, ['import', lines], ON_SMALL_DISK)
+  const tool = startTool(t, env, ['import', lines], { wrap: ON_SMALL_DISK })
   assert.equal(await tool.end, 1)
-  assert.equal(tool.err.split('\n').length, 2, tool.err)
+  assert.equal(tool.output.stderr.split('\n').length, 2, tool.output.stderr)
   await run(importLog, env, lines)
   assert.deepEqual(await faults(env), [])
 })
@@ -103,7 +103,7 @@ test('an import that does not fit leaves an empty log', async (t) => {
 test('an export that cannot be written says so', { skip: !existsSync('/dev/full') }, async (t) => {
   const env = await newFile(t)
   await fill(t, env)
-  const tool = startTool(t, env, ['export'], ['sh', '-c', 'exec "$0" "$@" > /dev/full'])
+  const tool = startTool(t, env, ['export'], { wrap: ['sh', '-c', 'exec "$0" "$@" > /dev/full'] })
   assert.equal(await tool.end, 1)
-  assert.match(tool.err, /^cannot write to the standard output: .*\n$/)
+  assert.match(tool.output.stderr, /^cannot write to the standard output: .*\n$/)
 })

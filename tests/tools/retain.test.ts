@@ -7,7 +7,7 @@ import { LogEntries, LogPage, parseEvents } from '../../static/protocol.js'
 import { retain } from '../../tools/retain.ts'
 import { connect, newcomer, post, signIn, startServer } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say, tell } from '../store/drafts.ts'
-import { startTool } from './command-line.ts'
+import { startTool } from '../tool.ts'
 import {
   age,
   assertRefused,
