@@ -1,4 +1,4 @@
-/** The `-wal` file, into which a tool writes beside a server, and which only the server empties. */
+/** The `-wal` file, into which a tool writes beside a server, which alone empties it then. */
 
 import { sleep, systemClock } from '../src/clock.ts'
 import { tryLock } from '../src/store/file.ts'

@@ -104,7 +104,7 @@ export function makeDurable(db: Sqlite) {
 }
 
 /**
- * Reads all of the file, about 1 GB a second, before anything is promised on it.
+ * Reads all of the file, 0.4 to 1 GB a second, before anything is promised on it.
  * @throws {Error} when pages of it are not what they must be
  */
 function assertSound(db: Sqlite, file: string) {
