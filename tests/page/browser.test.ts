@@ -19,6 +19,7 @@ import {
   PHONE,
   say,
   until,
+  soon,
 } from './people.ts'
 
 /** What a server as a process of its own is started with. */
@@ -45,14 +46,14 @@ test('two people talk, see each other, and see who is typing', async (t) => {
   await say(ada, 'Hello Grace, see https://example.org/a?b=c.')
   await acknowledged(ada, 'Hello Grace')
   await acknowledged(grace, 'Hello Grace')
-  assert.equal(await grace.page.locator('#typing').textContent(), '')
+  await soon(() => grace.page.locator('#typing').textContent(), '')
   const link = grace.page.getByRole('link', { name: 'https://example.org/a?b=c' })
-  assert.equal(await link.getAttribute('rel'), 'noopener noreferrer')
-  assert.equal(await link.getAttribute('href'), 'https://example.org/a?b=c')
+  await soon(() => link.getAttribute('rel'), 'noopener noreferrer')
+  await soon(() => link.getAttribute('href'), 'https://example.org/a?b=c')
 
   await say(grace, '<img src=x onerror=alert(1)> & "quotes"')
   await acknowledged(ada, '<img src=x onerror=alert(1)> & "quotes"')
-  assert.equal(await ada.page.locator('.message img').count(), 0)
+  await soon(() => ada.page.locator('.message img').count(), 0)
   assert.deepEqual(await bodies(ada), await bodies(grace))
   assert.deepEqual([...ada.complaints, ...grace.complaints], [])
 })
@@ -76,7 +77,7 @@ test('changes by others are shown: edits, reactions, replies, deletes', async (t
   await ada.page.locator('.reactions li', { hasText: '🔥' }).waitFor()
   bot.send({ type: 'delete', ...change, id: id() })
   await ada.page.locator('.deleted', { hasText: 'This message was deleted.' }).waitFor()
-  assert.equal(await ada.page.locator('.reactions').count(), 0)
+  await soon(() => ada.page.locator('.reactions').count(), 0)
 })
 
 async function surviveKill(t: TestContext, deno: string | null) {
@@ -94,7 +95,7 @@ async function surviveKill(t: TestContext, deno: string | null) {
   await ada.page.getByText('Reconnecting…').waitFor()
   await say(ada, 'three')
   await say(grace, 'four')
-  assert.equal(await message(ada, 'three').getAttribute('class'), 'message own pending')
+  await soon(() => message(ada, 'three').getAttribute('class'), 'message own pending')
   await grace.page.reload().catch(() => {})
 
   await startProcess(t, settings(folder, Number(new URL(url).port)), deno).started()
@@ -243,7 +244,7 @@ test('two tabs of one person do not disturb each other, and are signed out toget
   await first.page.getByLabel('Your name').fill('Grace')
   await first.page.keyboard.press('Enter')
   await message(first, 'second 3').waitFor()
-  assert.equal(await first.page.locator('.own').count(), 0)
+  await soon(() => first.page.locator('.own').count(), 0)
   assert.deepEqual(first.complaints, [])
 })
 
@@ -255,7 +256,7 @@ test('a server that is not there yet is waited for', async (t) => {
   await ada.page.route('**/api/session*', (route) => route.abort())
   await ada.page.reload()
   await ada.page.getByText('The server cannot be reached.').waitFor()
-  assert.equal(await ada.page.getByLabel('Your name').isVisible(), false)
+  await soon(() => ada.page.getByLabel('Your name').isVisible(), false)
   await ada.page.unroute('**/api/session*')
   await ada.page.getByText('It is quiet here').waitFor()
 })
@@ -266,7 +267,7 @@ test('the door says what is wrong', async (t) => {
   const { page } = await open(browser, url)
   const comeIn = page.getByRole('button', { name: 'Come in' })
   await page.getByLabel('Your name').fill('Ada')
-  assert.equal(await page.getByLabel('Access code').isVisible(), true)
+  await soon(() => page.getByLabel('Access code').isVisible(), true)
   await comeIn.click()
   await page.getByText('A code is needed here.').waitFor()
   await page.getByLabel('Access code').fill('wrong')
@@ -296,7 +297,7 @@ test('the composer: Shift+Enter is a new line, Enter of a composition sends noth
   await text.evaluate((node) => {
     node.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true }))
   })
-  assert.equal(await ada.page.locator('.message').count(), 0)
+  await soon(() => ada.page.locator('.message').count(), 0)
   await text.press('Enter')
   await acknowledged(ada, 'first')
   assert.deepEqual(await bodies(ada), ['first\nsecond'])

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, post, signIn, startServer } from '../helpers.ts'
-import { acknowledged, open, say, until, type Person } from './people.ts'
+import { acknowledged, open, say, until, type Person, soon } from './people.ts'
 
 const ADMIN = 'a-token-for-the-admin'
 const CAME_IN = 'It is quiet here'
@@ -49,7 +49,7 @@ test('private rooms: closed, open by invitation, closed again; then banned', asy
     await page.keyboard.press('Enter')
     await page.getByText('This door is closed').waitFor()
     await page.getByText('lobby is a private room. You come in by invitation.').waitFor()
-    assert.equal(await page.getByLabel('write message').isVisible(), false)
+    await soon(() => page.getByLabel('write message').isVisible(), false)
     assert.equal(frames('join', 'lobby'), 1)
   })
 
@@ -60,7 +60,7 @@ test('private rooms: closed, open by invitation, closed again; then banned', asy
     await page.getByText(CAME_IN).waitFor()
     assert.equal(new URL(page.url()).pathname, '/r/lobby')
     assert.equal(frames('join', 'vault'), 1)
-    assert.equal(await page.getByRole('link', { name: 'vault' }).count(), 0)
+    await soon(() => page.getByRole('link', { name: 'vault' }).count(), 0)
     await page.getByLabel('Enter or start a room').fill('garden')
     await page.keyboard.press('Enter')
     await until(ada, () => document.getElementById('room-title')?.textContent === 'garden')
@@ -87,7 +87,7 @@ test('private rooms: closed, open by invitation, closed again; then banned', asy
     assert.equal(removed.status, 204)
     await page.getByText('You are no longer in vault.').waitFor()
     await until(ada, () => location.pathname === '/r/lobby')
-    assert.equal(await page.getByText('a secret').count(), 0)
+    await soon(() => page.getByText('a secret').count(), 0)
     await page.getByLabel('Enter or start a room').fill('vault')
     await page.keyboard.press('Enter')
     await page.getByText('vault is a private room. You come in by invitation.').waitFor()
@@ -103,7 +103,7 @@ test('private rooms: closed, open by invitation, closed again; then banned', asy
       headers: { authorization: `Bearer ${admin.token}` },
     })
     await page.getByText('You were banned from this chat.').waitFor()
-    assert.equal(await page.getByLabel('Your name').isVisible(), false)
+    await soon(() => page.getByLabel('Your name').isVisible(), false)
     const requests: string[] = []
     page.on('request', (request) => requests.push(request.url()))
     await page.evaluate(() => window.dispatchEvent(new Event('online')))
@@ -124,7 +124,7 @@ test('a chat that is entered through another application says so, and has no for
     await ada.page.keyboard.press('Enter')
   }
   await ada.page.getByText('You come in through your own application').waitFor()
-  assert.equal(await name.isVisible(), false)
-  assert.equal(await ada.page.getByLabel('Access code').isVisible(), false)
+  await soon(() => name.isVisible(), false)
+  await soon(() => ada.page.getByLabel('Access code').isVisible(), false)
   assert.deepEqual(ada.complaints, [])
 })

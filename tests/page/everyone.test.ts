@@ -5,7 +5,18 @@ import { test } from 'node:test'
 import type { Locator } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, startServer } from '../helpers.ts'
-import { acknowledged, axe, enter, FRAMES, LIVELY, message, PHONE, say, until } from './people.ts'
+import {
+  acknowledged,
+  axe,
+  enter,
+  FRAMES,
+  LIVELY,
+  message,
+  PHONE,
+  say,
+  until,
+  soon,
+} from './people.ts'
 import type { Person } from './people.ts'
 
 const id = () => crypto.randomUUID()
@@ -267,7 +278,7 @@ test('the page for everyone', async (t) => {
     await page.locator('#status', { hasText: 'Offline' }).waitFor()
     await say(ada, 'kept for later')
     await page.locator('.pending').waitFor()
-    assert.equal(await page.locator('.deleted').count(), 2)
+    await soon(() => page.locator('.deleted').count(), 2)
     await page.locator('blockquote a').first().click()
     await page.locator('.target').waitFor()
     for (const colorScheme of ['light', 'dark'] as const) {

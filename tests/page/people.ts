@@ -1,7 +1,10 @@
 /** People in front of the page, each with a browser context of their own. */
 
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 
 /** Limits that stand in no test's way. */
@@ -65,6 +68,20 @@ export const bodies = ({ page }: Person) => page.locator('.message .body').allTe
 
 /** Waits until the page says so. */
 export const until = ({ page }: Person, condition: () => boolean) => page.waitForFunction(condition)
+
+/**
+ * Asks until the answer is as expected: what one page was told, another, or the next frame of the
+ * same, shows a moment later.
+ */
+export async function soon<T>(ask: () => Promise<T>, expected: T, why?: string) {
+  const end = performance.now() + PATIENCE_MS
+  let answer = await ask()
+  while (!isDeepStrictEqual(answer, expected) && performance.now() < end) {
+    await pause(20)
+    answer = await ask()
+  }
+  assert.deepEqual(answer, expected, why)
+}
 
 /** What axe finds wrong with the page as it is now. */
 export async function axe({ page }: Person): Promise<string[]> {

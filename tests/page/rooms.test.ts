@@ -4,7 +4,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, startServer } from '../helpers.ts'
-import { axe, enter, FRAMES, LIVELY, message, open, PHONE, until, type Person } from './people.ts'
+import {
+  axe,
+  enter,
+  FRAMES,
+  LIVELY,
+  message,
+  open,
+  PHONE,
+  until,
+  type Person,
+  soon,
+} from './people.ts'
 
 const ENV = { ...LIVELY, ...FRAMES }
 
@@ -28,7 +39,10 @@ const titled = ({ page }: Person, title: string) =>
 /** @returns the address of a new invitation, the dialog being open */
 async function invite(ada: Person) {
   await press(ada, 'Invite people')
-  return ada.page.getByLabel('Invitation').inputValue()
+  const address = ada.page.getByLabel('Invitation')
+  // Before that it may be the one of last time.
+  await address.waitFor()
+  return address.inputValue()
 }
 
 test('private rooms: made, invited into, removed from, left', async (t) => {
@@ -70,7 +84,7 @@ test('private rooms: made, invited into, removed from, left', async (t) => {
     await grace.page.keyboard.press('Enter')
     await inRoom(grace, 'the-vault')
     await ada.page.getByRole('button', { name: 'Remove Grace' }).waitFor()
-    assert.equal(await grace.page.locator('#people-list button').count(), 0)
+    await soon(() => grace.page.locator('#people-list button').count(), 0)
   })
 
   await t.test('who is removed is told; no invitation is good any more', async () => {
@@ -78,7 +92,7 @@ test('private rooms: made, invited into, removed from, left', async (t) => {
     assert.deepEqual(await axe(ada), [])
     await inDialog(ada, 'Cancel')
     await until(ada, () => document.activeElement?.textContent === 'Remove')
-    assert.equal(await ada.page.getByRole('button', { name: 'Remove Grace' }).count(), 1)
+    await soon(() => ada.page.getByRole('button', { name: 'Remove Grace' }).count(), 1)
     await press(ada, 'Remove Grace')
     await inDialog(ada, 'Remove')
     await ada.page.getByText('Grace is no longer in the-vault.').waitFor()
@@ -91,7 +105,7 @@ test('private rooms: made, invited into, removed from, left', async (t) => {
     const over = await invite(ada)
     await press(ada, 'End all invitations')
     await ada.page.getByText('All invitations are over.').waitFor()
-    assert.equal(await ada.page.getByLabel('Invitation').isVisible(), false)
+    await soon(() => ada.page.getByLabel('Invitation').isVisible(), false)
     await press(ada, 'Close')
     await grace.page.goto(over)
     await grace.page.getByText('This invitation to the-vault is no longer good.').waitFor()
@@ -200,7 +214,7 @@ test('one person on two devices, and what calls for attention', async (t) => {
     await bot.say('garden', 'one')
     await listed(ada, 'garden', '1 unread')
     await titled(ada, '(1) lobby – Chat Application')
-    assert.equal(await ada.page.getByText('Tell me next time').isVisible(), false)
+    await soon(() => ada.page.getByText('Tell me next time').isVisible(), false)
     await mention('garden', 'two')
     await listed(ada, 'garden', '1 mention')
     await listed(ada, 'garden', '2 unread')
@@ -226,7 +240,7 @@ test('one person on two devices, and what calls for attention', async (t) => {
     assert.deepEqual(await axe(ada), [])
     await press(ada, 'Turn on')
     await ada.page.getByText('Tell me next time').waitFor({ state: 'hidden' })
-    assert.equal(await ada.page.getByLabel('Notify me of mentions').isChecked(), true)
+    await soon(() => ada.page.getByLabel('Notify me of mentions').isChecked(), true)
     assert.deepEqual(await shownTo(ada), [])
   })
 
@@ -283,11 +297,11 @@ test('one person on two devices, and what calls for attention', async (t) => {
     await inRoom(ada, 'garden')
     await ada.page.goto(url)
     await inRoom(ada, 'garden')
-    assert.equal(await ada.page.getByLabel('Mute this room').isChecked(), true)
+    await soon(() => ada.page.getByLabel('Mute this room').isChecked(), true)
     await ada.page.goto(`${url}/r/lobby`)
     await inRoom(ada, 'lobby')
     await press(ada, 'Link to this room')
-    assert.equal(await ada.page.getByLabel('Address of this room').inputValue(), `${url}/r/lobby`)
+    await soon(() => ada.page.getByLabel('Address of this room').inputValue(), `${url}/r/lobby`)
     await press(ada, 'Close')
   })
 
@@ -315,7 +329,7 @@ test('one person on two devices, and what calls for attention', async (t) => {
     await ada.page.getByLabel('Your name').waitFor()
     await tab.page.getByText('You were signed out.').waitFor()
     await until(tab, () => Object.keys(localStorage).every((key) => key.startsWith('stub.')))
-    assert.equal(await phone.page.locator('#room-title').textContent(), 'lobby')
+    await soon(() => phone.page.locator('#room-title').textContent(), 'lobby')
   })
   assert.deepEqual([...ada.complaints, ...phone.complaints, ...noise], [])
 })

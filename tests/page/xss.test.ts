@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, post, startServer } from '../helpers.ts'
-import { bodies, FRAMES, LIVELY, message, say, until, type Person } from './people.ts'
+import { bodies, FRAMES, LIVELY, message, say, until, type Person, soon } from './people.ts'
 
 const MARKS = Array.from({ length: 60 }, (_, i) => String.fromCharCode(0x300 + (i % 0x6f))).join('')
 const ZALGO = [...'HE COMES'].map((letter) => letter + MARKS).join('')
@@ -164,7 +164,7 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
   await page.getByLabel('Your name').fill('Ada')
   await page.keyboard.press('Enter')
   await page.getByText('It is quiet here').waitFor()
-  assert.equal(await page.locator('#room-title').textContent(), 'lobby')
+  await soon(() => page.locator('#room-title').textContent(), 'lobby')
   assert.equal(new URL(page.url()).pathname, '/r/lobby')
 
   const bot = await newcomer(t, url, 'Bot')
@@ -187,7 +187,7 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
       const id = crypto.randomUUID()
       bot.send({ type: 'edit', room: 'lobby', id, target: seq, body })
       await page.locator('.text', { hasText: body }).waitFor()
-      assert.equal(await page.locator('.text').textContent(), body)
+      await soon(() => page.locator('.text').textContent(), body)
       const mark = await edges(ada, '.edited')
       assert.ok(mark.first < mark.last, 'the words beside it are turned')
       assert.ok((await edges(ada, '.text')).right <= mark.left, 'the words are on the other side')
@@ -209,9 +209,9 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
       await client.say('lobby', `I am ${name}`)
       client.send({ type: 'typing', room: 'lobby' })
       await page.locator('#typing bdi', { hasText: name }).waitFor()
-      assert.equal(await page.locator('#typing').textContent(), `${name} is typing…`)
+      await soon(() => page.locator('#typing').textContent(), `${name} is typing…`)
       const author = page.locator('.message.first .by bdi').last()
-      assert.equal(await author.textContent(), name)
+      await soon(() => author.textContent(), name)
       assert.ok(
         (await edges(ada, '.first .by bdi')).right <= (await edges(ada, '.first time')).left,
       )
