@@ -1,5 +1,6 @@
 /** The environment, checked once; nothing else reads it. */
 
+import { existsSync, realpathSync } from 'node:fs'
 import * as v from 'valibot'
 import { explain } from '../static/protocol.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
@@ -33,6 +34,12 @@ const bool = v.pipe(
 const flag = (fallback: 'true' | 'false') => v.optional(bool, fallback)
 const secret = v.optional(v.pipe(v.string(), v.minLength(8, 'at least 8 characters')))
 const text = v.optional(v.string())
+/** The file itself, where its path is a link: locks lie beside it, and everybody must find the same. */
+const dataFile = v.pipe(
+  v.string(),
+  v.check((path) => !path.startsWith('file:'), 'a path, not an address'),
+  v.transform((path) => (existsSync(path) ? realpathSync(path) : path)),
+)
 const list = v.optional(
   v.pipe(
     v.string(),
@@ -61,7 +68,7 @@ const LOG_LEVELS = ['debug', 'info', 'warning', 'error', 'off'] as const
 const Environment = v.object({
   HOST: v.optional(v.string(), '127.0.0.1'),
   PORT: v.optional(port, '3000'),
-  DATA_FILE: v.optional(v.string(), 'data/hearth.db'),
+  DATA_FILE: v.optional(dataFile, 'data/hearth.db'),
   DATABASE_URL: postgres,
   NATS_URL: nats,
   SEARCH: flag('true'),

@@ -21,7 +21,7 @@ async function main() {
   warnOfDescriptors(config.limits.connections)
   try {
     const starting = startHearth(config, systemClock, ({ message }) => {
-      fail(`Hearth ends: ${message}; restore a backup`, EXIT_FAILED)
+      fail(`Hearth ends: ${message}`, EXIT_FAILED)
     })
     endOnSignal(starting)
     const { url, place } = await starting

@@ -1,9 +1,11 @@
 /** The environment: every variable, good and bad. */
 
 import assert from 'node:assert/strict'
+import { realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { loopbackOrigins, readConfig } from '../src/config.ts'
 import { DEFAULT_LIMITS } from '../src/limits.ts'
+import { tempFolder } from './helpers.ts'
 
 const read = (env: Record<string, string | undefined>) => {
   const { config, problems } = readConfig(env)
@@ -49,6 +51,16 @@ const COMPLETE = {
   DATABASE_URL: 'postgres://localhost/hearth',
   ...{ JWKS_URL: 'https://a.example/keys', JWT_ISSUER: 'https://a.example', JWT_AUDIENCE: 'chat' },
 }
+
+test('the data file is the file itself, where its path is a link, and no address', (t) => {
+  const folder = realpathSync(tempFolder(t))
+  symlinkSync(`${folder}/hearth.db`, `${folder}/link.db`)
+  assert.equal(read({ DATA_FILE: `${folder}/link.db` }).dataFile, `${folder}/link.db`)
+  writeFileSync(`${folder}/hearth.db`, '')
+  assert.equal(read({ DATA_FILE: `${folder}/link.db` }).dataFile, `${folder}/hearth.db`)
+  const { problems } = readConfig({ DATA_FILE: 'file:/data/hearth.db?mode=memory' })
+  assert.match(problems?.join() ?? '', /DATA_FILE.*a path/)
+})
 
 test('an empty environment is a good one', () => {
   for (const env of [{}, { PORT: '', HOST: '', ADMIN_TOKEN: '' }, { PATH: '/bin', port: 'x' }]) {

@@ -1,12 +1,11 @@
 /** The limit of open files: read where the system shows it, and told when it is too low. */
 
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import process from 'node:process'
 import { test } from 'node:test'
 import { descriptorLimit, descriptorShortage } from '../src/descriptors.ts'
-import { tempFolder } from './helpers.ts'
-import { startProcess } from './process.ts'
+import { serverCommand, startProgram } from './process.ts'
 
 const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
 Max processes             7801                 7801                 processes
@@ -33,12 +32,10 @@ test('a shortage names both numbers and the way out', () => {
 
 test('a server that may open too little starts, and says so', async (t) => {
   if (!existsSync('/proc/self/limits')) return t.skip('there is no /proc')
-  const script = `${tempFolder(t)}/start`
+  const command = ['sh', '-c', 'ulimit -n 256; exec "$0" "$@"', ...serverCommand()]
   // Deno shows /proc to those that may do all.
-  const start = process.versions.deno ? 'run --allow-all' : '--import tsx'
-  writeFileSync(script, `#!/bin/sh\nulimit -n 256\nexec ${process.execPath} ${start} src/main.ts\n`)
-  chmodSync(script, 0o755)
-  const few = startProcess(t, { PORT: '0', DATA_FILE: ':memory:' }, script)
+  if (process.versions.deno) command.splice(5, Infinity, '--allow-all', 'src/main.ts')
+  const few = startProgram(t, command, { PORT: '0', DATA_FILE: ':memory:' })
   const line = JSON.parse(await few.says(/.*too few open files.*/)) as {
     level: string
     message: string

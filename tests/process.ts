@@ -57,7 +57,12 @@ export function startProcess(
   deno = OUR_DENO,
   root = ROOT,
 ): ServerProcess {
-  return startProgram(scope, [runtimeOf(deno), ...(deno ? ON_DENO : ON_NODE)], env, root)
+  return startProgram(scope, serverCommand(deno), env, root)
+}
+
+/** What starts it, for whoever puts another command before. @param deno  as for `startProcess` */
+export function serverCommand(deno = OUR_DENO) {
+  return [runtimeOf(deno), ...(deno ? ON_DENO : ON_NODE)]
 }
 
 /** The program of a runtime. @param deno  as for `startProcess` */
@@ -127,6 +132,9 @@ export function startProgram(
 export function tailOf({ output }: ServerProcess) {
   return `${output.stdout}${output.stderr}`.slice(-3_000)
 }
+
+/** A command before another: no file may grow beyond 256 KiB, as if the disk were full. */
+export const ON_SMALL_DISK = ['sh', '-c', 'trap "" XFSZ; ulimit -f 512; exec "$0" "$@"']
 
 /**
  * Ports for programs that cannot be told to take any free one. They lie below those that systems

@@ -9,10 +9,18 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { test } from 'node:test'
 import { knock } from './conformance/raw.ts'
-import { newcomer, newTicket, signIn, tempFolder } from './helpers.ts'
+import { newcomer, newTicket, post, signIn, tempFolder } from './helpers.ts'
 import { hasNats, startNats } from './nats.ts'
 import { startPostgres } from './postgres.ts'
-import { freePort, ROOT, startProcess, type ServerProcess } from './process.ts'
+import {
+  freePort,
+  ON_SMALL_DISK,
+  ROOT,
+  serverCommand,
+  startProcess,
+  startProgram,
+  type ServerProcess,
+} from './process.ts'
 
 /** Generous: CI starts two servers on two busy cores. ms */
 const START_MS = 10_000
@@ -152,6 +160,28 @@ test('a damaged file: one line that says what helps, exit 1', async (t) => {
   const server = startProcess(t, { PORT: '0', DATA_FILE: file })
   const lines = await assertRefused(server, 1, file, 'damaged', 'restore a backup')
   assert.equal(lines.length, 1)
+})
+
+test('on a full disk it ends as it should, and what it acknowledged is there', async (t) => {
+  const env = { PORT: '0', DATA_FILE: `${tempFolder(t)}/hearth.db`, MESSAGE_BURST: '1000' }
+  const server = startProgram(t, [...ON_SMALL_DISK, ...serverCommand()], env)
+  const { user, token } = await signIn(await server.url(), 'Ada')
+  const messages = (base: string) => `${base}/api/rooms/lobby/messages`
+  const say = async () => {
+    const message = { id: crypto.randomUUID(), body: 'long '.repeat(700) }
+    return (await post(messages(await server.url()), message, token)).status
+  }
+  let acknowledged = 0
+  while ((await say()) === 201) acknowledged += 1
+  assert.equal(await say(), 503)
+  assert.ok(user && acknowledged > 0, `${acknowledged}`)
+  server.kill('SIGTERM')
+  assert.equal(await server.ended(), 0)
+  assert.doesNotMatch(server.output.stderr, /^\s+at /m)
+  const next = startProcess(t, env)
+  const headers = { authorization: `Bearer ${token}` }
+  const answer = await fetch(messages(await next.url()), { headers })
+  assert.equal(((await answer.json()) as { head: number }).head, acknowledged)
 })
 
 test('a second server on the same file: one line that names it, exit 1', async (t) => {

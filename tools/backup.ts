@@ -13,6 +13,8 @@ import {
 import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../src/runtime/runtime.ts'
+import { giveToOwner } from '../src/store/file.ts'
+import { DatabaseError } from '../src/store/log.ts'
 import { runAside } from './aside.ts'
 import { faultsOf } from './check.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
@@ -26,6 +28,7 @@ export const backup: Command = {
   run: async (args, context) => {
     const { config, tell, progress } = context
     const file = onlyOne(readArgs(args, {}).positionals, 'the new file')
+    if (file === '') throw new UsageError('the new file: it needs a name')
     if (config.databaseUrl) {
       throw new UsageError(
         'Postgres has its own: pg_dump --format=custom --no-unlogged-table-data --file=<file> "$DATABASE_URL"',
@@ -59,8 +62,13 @@ export async function copyChecked(
   try {
     mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
     closeSync(openSync(to, 'wx', 0o600))
+    giveToOwner(to)
   } catch (error) {
-    throw new ToolError(`cannot write ${to}: ${(error as Error).message}`, { cause: error })
+    const { code, message } = error as NodeJS.ErrnoException
+    const left = `${to} is there, of a command that was cut off: delete it when none runs`
+    throw new ToolError(code === 'EEXIST' ? left : `cannot write ${to}: ${message}`, {
+      cause: error,
+    })
   }
   try {
     progress.begin('copying', 'MB', megabytes(from))
@@ -75,8 +83,9 @@ export async function copyChecked(
     sync(to)
     return to
   } catch (error) {
-    rmSync(to)
-    throw error instanceof ToolError ? error : new ToolError(`${from}: ${(error as Error).message}`)
+    for (const path of [to, `${to}-journal`]) rmSync(path, { force: true })
+    if (error instanceof ToolError || error instanceof DatabaseError) throw error
+    throw new ToolError(`${from}: ${(error as Error).message}`, { cause: error })
   }
 }
 

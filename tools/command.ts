@@ -40,7 +40,8 @@ export function readArgs<T extends NonNullable<ParseArgsConfig['options']>>(
   try {
     return parseArgs({ args, options, allowPositionals: true })
   } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error })
+    const [what] = (error as Error).message.split('\n')
+    throw new UsageError(what, { cause: error })
   }
 }
 

@@ -3,7 +3,6 @@
 import { Buffer } from 'node:buffer'
 import { createReadStream, statSync } from 'node:fs'
 import process from 'node:process'
-import { createInterface } from 'node:readline'
 import { all, type NewRow } from '../src/store/sql.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { violations } from './check.ts'
@@ -27,6 +26,8 @@ export const importLog: Command = {
 }
 
 const MB = 1e6
+/** No line of an export comes near it. UTF-16 code units */
+const LONGEST_LINE = 1_000_000
 /** Rows that are inserted together. */
 const AT_ONCE = 500
 
@@ -72,7 +73,7 @@ export async function* readLines(file: string, progress: Progress): AsyncGenerat
   try {
     progress.begin('reading', 'MB', file === '-' ? undefined : statSync(file).size / MB)
     const input = file === '-' ? process.stdin : createReadStream(file)
-    for await (const text of createInterface({ input, crlfDelay: Infinity })) {
+    for await (const text of linesOf(input)) {
       number += 1
       const { line, ...rest } = parseLine(text)
       if (!line) throw new ToolError(`line ${number}: ${'problem' in rest && rest.problem}`)
@@ -82,8 +83,21 @@ export async function* readLines(file: string, progress: Progress): AsyncGenerat
     }
   } catch (error) {
     if (error instanceof ToolError) throw error
+    if (error instanceof RangeError) throw new ToolError(`line ${number + 1}: ${error.message}`)
     throw new ToolError(`${file}: ${(error as Error).message}`, { cause: error })
   }
+}
+
+/** Without their ends. @throws {RangeError} when one is too long to be one of ours */
+async function* linesOf(input: NodeJS.ReadableStream): AsyncGenerator<string> {
+  let rest = ''
+  for await (const piece of input.setEncoding('utf8')) {
+    const lines = `${rest}${piece}`.split('\n')
+    rest = lines.pop()!
+    for (const line of lines) yield line.replace(/\r$/, '')
+    if (rest.length > LONGEST_LINE) throw new RangeError('too long')
+  }
+  if (rest !== '') yield rest
 }
 
 const NEWEST_EDITS = `

@@ -1,7 +1,8 @@
 /** `restore` and `new-epoch`: an older state takes the place of the log, and clients notice. */
 
 import { existsSync, linkSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
-import { claim, migrate } from '../src/store/file.ts'
+import { sqliteCode } from '../src/runtime/sqlite.js'
+import { assertOurs, claim, migrate, versionOf } from '../src/store/file.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
@@ -56,7 +57,10 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean, p
     if (isSame(part, backup)) throw new ToolError(`${backup} would be written over: move it away`)
     rmSync(part, { force: true })
     const copy = await copyChecked(backup, part, progress, (db) => {
-      migrate(db, backup)
+      // Of an empty file, as a backup that failed leaves it, an empty log would be made.
+      if (versionOf(db) === 0) throw new ToolError(`${backup} is no log of Hearth`)
+      assertOurs(db, backup)
+      migrate(db)
       db.prepare('UPDATE meta SET epoch = ?').run(randomEpoch())
     })
     const kept = hasLog ? await setAside(file) : null
@@ -75,18 +79,33 @@ function isSame(path: string, other: string) {
 
 /** What is not yet in a database, where its server was killed. */
 const BESIDE = ['-wal', '-shm']
+const BUSY = 5
+/** So long a reader may go on. ms */
+const READER_MS = 1_000
 
-/** Gives what is there a second name; the first is never without a log, whenever we are killed. */
+/**
+ * Gives what is there a second name; the first is never without a log, whenever we are killed.
+ * @throws {ToolError} when somebody reads it, for whom the -wal has to stay
+ */
 async function setAside(file: string) {
   const kept = `${file}.before-${new Date().toISOString().replace(/[:.]/g, '-')}`
-  try {
-    await withFile(file, (db) => db.exec('PRAGMA wal_checkpoint(TRUNCATE)'))
-  } catch {
-    // It may be broken, which is why it is replaced: then it is kept with what is beside it.
-  }
+  if (await isRead(file)) throw new ToolError(`somebody reads ${file}: end that first`)
   linkSync(file, kept)
   for (const suffix of BESIDE) {
-    if (existsSync(file + suffix)) renameSync(file + suffix, kept + suffix)
+    if (existsSync(file + suffix)) linkSync(file + suffix, kept + suffix)
   }
   return kept
+}
+
+/** Whether not all of its -wal can be taken in. What is broken, and so replaced, nobody reads. */
+async function isRead(file: string) {
+  try {
+    return await withFile(file, (db) => {
+      db.exec(`PRAGMA busy_timeout = ${READER_MS}`)
+      const [row] = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all() as { busy: number }[]
+      return row?.busy === 1
+    })
+  } catch (error) {
+    return sqliteCode(error) === BUSY
+  }
 }

@@ -23,7 +23,8 @@ export const retain: Command = {
     }
     const { values, positionals } = readArgs(args, options)
     const days = Number(values.days)
-    if (!(days > 0) || positionals.length > 0) throw new UsageError('--days: a number above 0')
+    if (!(days > 0)) throw new UsageError('--days: a number above 0')
+    if (positionals.length > 0) throw new UsageError(`${positionals[0]}: it takes only options`)
     if (!values.room === !values.all) throw new UsageError('either --room or --all')
     const before = new Date(systemClock.date().getTime() - days * DAY_MS)
     if (Number.isNaN(before.getTime()))

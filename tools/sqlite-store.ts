@@ -4,7 +4,8 @@ import { existsSync, statSync } from 'node:fs'
 import { runtime } from '#runtime'
 import { systemClock } from '../src/clock.ts'
 import type { Sqlite } from '../src/runtime/runtime.ts'
-import { makeDurable, openDataFile, versionOf } from '../src/store/file.ts'
+import { assertOurs, epochOf, makeDurable, openDataFile, versionOf } from '../src/store/file.ts'
+import { DatabaseError } from '../src/store/log.ts'
 import { VERSION } from '../src/store/schema.ts'
 import { createSqliteSql } from '../src/store/sqlite.ts'
 import { runAside } from './aside.ts'
@@ -43,7 +44,7 @@ export async function openSqliteStore(
       await store.close()
       endTurn()
     }
-    return { ...store, close, ...(use === 'write' && { settle: createRelief(opened) }) }
+    return { ...store, close, ...(use === 'write' && { settle: createRelief(opened, tell) }) }
   } catch (error) {
     endTurn()
     throw error
@@ -85,7 +86,7 @@ function openBeside(file: string): Opened {
     return { db, epoch: checkVersion(db, file), file, close: () => db.close() }
   } catch (error) {
     opened?.close()
-    if (error instanceof ToolError) throw error
+    if (error instanceof ToolError || error instanceof DatabaseError) throw error
     throw new ToolError(`${file}: ${(error as Error).message}`, { cause: error })
   }
 }
@@ -95,12 +96,14 @@ function assertThere(file: string) {
   if (!existsSync(file) || statSync(file).size === 0) throw new ToolError(`there is no ${file}`)
 }
 
-/** @throws {ToolError} when the tables are not those of this version. @returns the epoch */
+/**
+ * @returns the epoch
+ * @throws {ToolError} for an earlier version, {DataFileError} for what is no log of Hearth, or a newer
+ */
 export function checkVersion(db: Sqlite, file: string): string {
-  const version = versionOf(db)
-  if (version !== VERSION) {
-    const which = version > VERSION ? 'a newer' : 'an earlier'
-    throw new ToolError(`${file} was made by ${which} Hearth: use its own tools, or start a server`)
+  assertOurs(db, file)
+  if (versionOf(db) !== VERSION) {
+    throw new ToolError(`${file} was made by an earlier Hearth: start a server, which adapts it`)
   }
-  return (db.prepare('SELECT epoch FROM meta LIMIT 1').get() as { epoch: string }).epoch
+  return epochOf(db, file)
 }

@@ -11,7 +11,8 @@ import type { Opened } from './sqlite-store.ts'
 const MOST = 8_192
 /** Between two looks whether that is done. ms */
 const LOOK_MS = 250
-/** Looks for the end of a checkpoint, once the commit before it is seen, 10 s; and asks for one. */
+/** Looks for a commit of the server, 20 s; for the checkpoint behind it, 10 s; and how often both. */
+const COMMIT_LOOKS = 80
 const LOOKS = 40
 const ASKS = 2
 
@@ -22,9 +23,14 @@ const IS_ASKED = "SELECT 1 FROM revocations WHERE at = 0 AND session = 'checkpoi
 /**
  * A server writes the pages into its file (a checkpoint) behind a commit of its own, and by itself
  * one that hears nothing would not commit: it is given something to do.
+ * @param tell  hears when a server takes longer than it should
  * @returns to be called between two steps: waits while there is too much in the `-wal`
  */
-export function createRelief({ db, file }: Pick<Opened, 'db' | 'file'>, most = MOST) {
+export function createRelief(
+  { db, file }: Pick<Opened, 'db' | 'file'>,
+  tell: (line: string) => void,
+  { most = MOST, clock = systemClock } = {},
+) {
   const isAsked = db.prepare(IS_ASKED)
   // It only counts; before SQLite 3.51 it is a passive checkpoint, which does no harm in sound ones.
   const pages = db.prepare('PRAGMA wal_checkpoint(NOOP)')
@@ -32,19 +38,26 @@ export function createRelief({ db, file }: Pick<Opened, 'db' | 'file'>, most = M
     const { log, checkpointed } = pages.get() as { log: number; checkpointed: number }
     return log - checkpointed
   }
-  const look = () => sleep(systemClock, LOOK_MS)
+  const look = () => sleep(clock, LOOK_MS)
 
   const ask = async () => {
     if (emptyAlone({ db, file })) return
     db.exec(ASK)
-    while (isAsked.get() && !emptyAlone({ db, file })) await look()
+    const isDeaf = () => isAsked.get() !== undefined && !emptyAlone({ db, file })
+    for (let looks = 0; looks < COMMIT_LOOKS && isDeaf(); looks += 1) await look()
+    if (isDeaf()) return
     for (let looks = 0; looks < LOOKS && waiting() > most / 2; looks += 1) await look()
   }
 
   let allowed = most
+  let isTold = false
   return async () => {
     if (waiting() <= allowed) return
     for (let asks = 0; asks < ASKS && waiting() > most / 2; asks += 1) await ask()
+    if (waiting() > most / 2 && !isTold) {
+      isTold = true
+      tell(`${file}-wal grows: whoever has ${file} open does not take it in, or reads for long`)
+    }
     // Whoever reads for long, as an export does, keeps some of them there.
     allowed = waiting() + most
   }

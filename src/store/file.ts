@@ -1,13 +1,13 @@
 /** The SQLite file: opened by one server at a time, brought to the newest schema. */
 
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { getLogger } from '@logtape/logtape'
 import { runtime } from '#runtime'
 import type { Clock } from '../clock.ts'
 import type { Sqlite } from '../runtime/runtime.ts'
 import { sqliteCode } from '../runtime/sqlite.js'
-import { DatabaseError, type LogDamaged } from './log.ts'
+import { DatabaseError, LogDamaged } from './log.ts'
 import { readSql, stepsAfter, VERSION } from './schema.ts'
 import type { Sql } from './sql.ts'
 import { createSqliteSql } from './sqlite.ts'
@@ -20,6 +20,7 @@ const BUSY_MS = 2_000
 /** A tool may have the lock for the moment of a checkpoint. ms */
 const TOOL_MS = 1_000
 const BUSY = 5
+const NO_DATABASE = 26
 /** What the -wal is cut back to when all of it is in the file: a long export lets it grow. bytes */
 const WAL_BYTES = 16 * 1_048_576
 /** Malformed pages, and what cannot be made of them, such as the index of words. */
@@ -59,36 +60,81 @@ export function openDataFile(
     // First of all: a tool may have the file just now.
     opened.exec(`PRAGMA busy_timeout = ${BUSY_MS}`)
     assertSound(opened, file)
+    assertOurs(opened, file)
+    chmodIfOther(file)
     // WAL lets backup tools read meanwhile.
     opened.exec('PRAGMA journal_mode = WAL')
     opened.exec(`PRAGMA journal_size_limit = ${WAL_BYTES}`)
     makeDurable(opened)
-    migrate(opened, file)
+    migrate(opened)
     opened.exec(readSql('sqlite-connection'))
-    const { epoch } = opened.prepare('SELECT epoch FROM meta LIMIT 1').get() as { epoch: string }
+    const epoch = epochOf(opened, file)
     let isOpen = true
     const close = () => {
       if (!isOpen) return
       isOpen = false
-      // Leaves one whole file behind, with nothing in the -wal beside it.
-      opened.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      empty(opened)
       opened.close()
       release()
     }
     const walBytes = () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0
-    return {
-      sql: createSqliteSql(opened, clock, onDamage),
-      db: opened,
-      epoch,
-      file,
-      walBytes,
-      close,
-    }
+    const assertKept = file === ':memory:' ? undefined : watch([file, `${file}.lock`])
+    const sql = createSqliteSql(opened, clock, { onDamage, assertKept })
+    return { sql, db: opened, epoch, file, walBytes, close }
   } catch (error) {
     db?.close()
     release()
     throw error instanceof DataFileError ? error : new DataFileError(`${file}: ${reason(error)}`)
   }
+}
+
+/** Leaves one whole file behind, with nothing in the -wal beside it. */
+function empty(db: Sqlite) {
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  } catch (error) {
+    // On a full disk. Whoever opens the file next finds in the -wal what is not in it.
+    getLogger(['hearth']).warning('the -wal could not be emptied', { error: reason(error) })
+  }
+}
+
+/**
+ * @param files  that are there
+ * @returns to be called behind each commit: throws {LogDamaged} when one of them was moved, deleted
+ *   or replaced meanwhile. What SQLite writes from then on nobody would find again.
+ */
+function watch(files: readonly string[]) {
+  const mark = (file: string) => {
+    const { dev, ino } = statSync(file, { throwIfNoEntry: false }) ?? {}
+    return `${dev} ${ino}`
+  }
+  const marks = new Map(files.map((file) => [file, mark(file)]))
+  return () => {
+    for (const [file, was] of marks) {
+      if (mark(file) !== was) throw new LogDamaged(`${file} was moved, deleted or replaced`)
+    }
+  }
+}
+
+/** @throws {DataFileError} when what is in the file was made by another program, or a newer Hearth */
+export function assertOurs(db: Sqlite, file: string) {
+  const version = versionOf(db)
+  if (version > VERSION) {
+    throw new DataFileError(`${file} was made by a newer Hearth; this one cannot read it`)
+  }
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()
+  const isOurs =
+    version === 0 ? tables.length === 0 : tables.some((table) => nameOf(table) === 'meta')
+  if (version < 0 || !isOurs) throw new DataFileError(`${file} is a database, but none of Hearth`)
+}
+
+const nameOf = (table: unknown) => (table as { name: string }).name
+
+/** @throws {DataFileError} when there is none */
+export function epochOf(db: Sqlite, file: string): string {
+  const row = db.prepare('SELECT epoch FROM meta LIMIT 1').get() as { epoch: string } | undefined
+  if (!row) throw new DataFileError(`${file} is damaged, restore a backup: it has no epoch`)
+  return row.epoch
 }
 
 /**
@@ -127,21 +173,26 @@ function quickCheck(db: Sqlite): string {
 /**
  * Makes the file when it is not there, and holds the lock beside it for as long as the process lives.
  * @returns lets go of it
- * @throws {DataFileError} when another one holds it, or the folder cannot be written
+ * @throws {DataFileError} when another one holds it, the folder cannot be written, or it has two names
  */
 export function claim(file: string): () => void {
   try {
     // A device would be everybody's, a pipe would be waited for.
     if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('not a file')
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-    // The files beside it (-wal, -shm) take their mode from it.
-    closeSync(openSync(file, 'a', 0o600))
-    chmodSync(file, 0o600)
+    makeFile(file)
+    if (lstatSync(file).isSymbolicLink()) throw new Error('a link that leads nowhere')
+    closeSync(openSync(file, 'a'))
   } catch (error) {
     throw new DataFileError(`cannot write ${file}: ${reason(error)}`)
   }
+  // Each name would have a lock of its own.
+  if (statSync(file).nlink > 1) {
+    throw new DataFileError(
+      `${file} has a second name (a hard link): delete the one that is not used`,
+    )
+  }
   const release = tryLock(`${file}.lock`, TOOL_MS)
-  if (!release) throw new DataFileError(`${file} is in use by another Hearth server`)
+  if (!release) throw new DataFileError(`${file} is in use by another Hearth server or tool`)
   return release
 }
 
@@ -162,27 +213,46 @@ export function tryLock(path: string, waitMs = 0): (() => void) | null {
   } catch (error) {
     lock?.close()
     if (sqliteCode(error) === BUSY) return null
+    if (sqliteCode(error) === NO_DATABASE) {
+      throw new DataFileError(`${path} is no lock: delete it while neither server nor tool runs`)
+    }
     throw new DataFileError(`cannot write ${path}: ${reason(error)}`)
   }
 }
 
-/** One that is there is not opened: to close it would end the locks that we have on it (POSIX). */
+/**
+ * Makes it for its owner alone. One that is there is not opened: to close it would end the locks that
+ * we have on it (POSIX).
+ */
 function makeFile(path: string) {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   try {
     closeSync(openSync(path, 'wx', 0o600))
+    giveToOwner(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
-  chmodSync(path, 0o600)
 }
 
-/** Brings the tables to the newest version. @throws {DataFileError} for those of a newer one */
-export function migrate(db: Sqlite, file: string) {
-  const version = versionOf(db)
-  if (version > VERSION) {
-    throw new DataFileError(`${file} was made by a newer Hearth; this one cannot read it`)
+/** What root makes beside a server is its user's, who could not open it else: the folder's. */
+export function giveToOwner(path: string) {
+  const { uid, gid } = statSync(dirname(path))
+  if (statSync(path).uid === uid) return
+  try {
+    chownSync(path, uid, gid)
+  } catch {
+    // Only root may.
   }
+}
+
+/** The files beside it (-wal, -shm) take their mode from it. */
+function chmodIfOther(file: string) {
+  if (file !== ':memory:' && (statSync(file).mode & 0o777) !== 0o600) chmodSync(file, 0o600)
+}
+
+/** Brings the tables to the newest version. */
+export function migrate(db: Sqlite) {
+  const version = versionOf(db)
   if (version === VERSION) return
   const steps = stepsAfter(version, 'sqlite').join('\n')
   db.exec('BEGIN IMMEDIATE')

@@ -47,13 +47,17 @@ interface Prepared {
   asksClock: boolean
 }
 
-/**
- * @param onDamage  hears that what is stored cannot be read: nothing more may be promised on it
- */
+export interface SqliteOptions {
+  /** Hears that what is stored cannot be read: nothing more may be promised on it. */
+  onDamage?: ((error: LogDamaged) => void) | undefined
+  /** Called behind each commit: throws {LogDamaged} when what was written is not where it is looked for. */
+  assertKept?: (() => void) | undefined
+}
+
 export function createSqliteSql(
   db: Sqlite,
   clock: Clock,
-  onDamage: (error: LogDamaged) => void = () => {},
+  { onDamage = () => {}, assertKept = () => {} }: SqliteOptions = {},
 ): Sql {
   const prepared = new Map<string, Prepared>()
 
@@ -85,8 +89,11 @@ export function createSqliteSql(
     const code = sqliteCode(error)
     if (code === CONSTRAINT) return new ConstraintViolation(String(error), { cause: error })
     if (PASSING.includes(code)) return new LogUnavailable(`SQLite: ${error}`, { cause: error })
-    if (!DAMAGED.includes(code)) return error
-    const damaged = new LogDamaged(`the data file is damaged: ${error}`, { cause: error })
+    const isMoved = error instanceof LogDamaged
+    if (!isMoved && !DAMAGED.includes(code)) return error
+    const damaged = isMoved
+      ? error
+      : new LogDamaged(`the data file is damaged: ${error}; restore a backup`, { cause: error })
     onDamage(damaged)
     return damaged
   }
@@ -109,6 +116,7 @@ export function createSqliteSql(
         command('BEGIN IMMEDIATE')
         const result = drive(work())
         command('COMMIT')
+        assertKept()
         return result
       } catch (error) {
         rollBack(command)

@@ -3,17 +3,24 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
+  chownSync,
   closeSync,
+  existsSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { test, type TestContext } from 'node:test'
+import { runtime } from '#runtime'
 import { createLog } from '../../src/store/create-log.ts'
 import { DataFileError, openDataFile } from '../../src/store/file.ts'
+import { VERSION } from '../../src/store/schema.ts'
 import { tempFolder, TestClock } from '../helpers.ts'
 import { ann, bob, edit, erase, react, say, tell } from './drafts.ts'
 
@@ -50,7 +57,7 @@ test('a second server is refused, and told which file', (t) => {
 test('a lock that is no lock is told, not taken for another server', (t) => {
   const file = `${tempFolder(t)}/hearth.db`
   writeFileSync(`${file}.lock`, 'these are my notes, not a database '.repeat(40))
-  assertRefused(file, `${file}.lock`, 'cannot write')
+  assertRefused(file, `${file}.lock`, 'is no lock')
 })
 
 test('a folder that cannot be made or written', (t) => {
@@ -71,6 +78,52 @@ test('what is no file at all is left as it is', (t) => {
   assertRefused(pipe, pipe, 'not a file')
   assert.equal(statSync(pipe).mode & 0o777, 0o644)
   assert.deepEqual(readdirSync(folder), ['hearth.db'])
+})
+
+test('a file with two names, and a link that leads nowhere', (t) => {
+  const folder = tempFolder(t)
+  open(t, `${folder}/hearth.db`).close()
+  linkSync(`${folder}/hearth.db`, `${folder}/other.db`)
+  for (const name of ['hearth', 'other']) assertRefused(`${folder}/${name}.db`, name, 'second name')
+  symlinkSync(`${folder}/nowhere.db`, `${folder}/link.db`)
+  assertRefused(`${folder}/link.db`, 'link.db', 'leads nowhere')
+  assert.ok(!existsSync(`${folder}/nowhere.db`))
+})
+
+test("what root makes is the owner's of the folder", (t) => {
+  const folder = tempFolder(t)
+  if (statSync(folder).uid !== 0) return t.skip('only root can give it away')
+  chownSync(folder, 65_534, 65_534)
+  open(t, `${folder}/hearth.db`)
+  for (const name of readdirSync(folder)) {
+    const { uid, mode } = statSync(`${folder}/${name}`)
+    assert.deepEqual([uid, mode & 0o777], [65_534, 0o600], name)
+  }
+})
+
+test('a database of another program is left as it is', (t) => {
+  const make = (text: string) => {
+    const file = `${tempFolder(t)}/notes.db`
+    const db = runtime.openSqlite(file)
+    db.exec(text)
+    db.close()
+    chmodSync(file, 0o644)
+    return file
+  }
+  for (const text of [
+    'CREATE TABLE notes (line TEXT)',
+    'CREATE TABLE rooms (room TEXT)',
+    `CREATE TABLE rooms (room TEXT); PRAGMA user_version = ${VERSION}`,
+    'CREATE TABLE meta (epoch TEXT); PRAGMA user_version = -1',
+  ]) {
+    const file = make(text)
+    const before = readFileSync(file)
+    assertRefused(file, file, 'none of Hearth')
+    assert.deepEqual(readFileSync(file), before)
+    assert.equal(statSync(file).mode & 0o777, 0o644)
+  }
+  const hollow = make(`CREATE TABLE meta (epoch TEXT); PRAGMA user_version = ${VERSION}`)
+  assertRefused(hollow, hollow, 'no epoch')
 })
 
 test('what is no database is left as it is', (t) => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
-import { closeSync, openSync, statSync, writeSync } from 'node:fs'
+import { closeSync, copyFileSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { runtime } from '#runtime'
 import { createLog } from '../../src/store/create-log.ts'
@@ -84,6 +84,22 @@ function overwrite(file: string, from: number) {
   }
   closeSync(descriptor)
 }
+
+test('nothing is acknowledged in a file that is not where it is looked for any more', async (t) => {
+  for (const [suffix, take] of [
+    ['', (path: string) => rmSync(path)],
+    ['', (path: string) => renameSync(path, `${path}.away`)],
+    ['', (path: string) => (copyFileSync(path, `${path}.new`), renameSync(`${path}.new`, path))],
+    ['.lock', (path: string) => rmSync(path)],
+  ] as const) {
+    const { file, log, damages } = open(t)
+    assert.deepEqual(tell(await log.append([say(ann)])), [1])
+    take(`${file}${suffix}`)
+    await assert.rejects(log.append([say(ann)]), LogDamaged)
+    assert.equal(damages.length, 1)
+    assert.match(damages[0]!.message, new RegExp(`hearth.db${suffix} was moved`))
+  }
+})
 
 test('a damaged file is not opened, and says what helps', async (t) => {
   const file = `${tempFolder(t)}/hearth.db`

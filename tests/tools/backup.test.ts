@@ -110,6 +110,24 @@ test('a backup is restored where nothing is', async (t) => {
   })
 })
 
+test('a log that somebody reads is not replaced: its last commits may wait in the -wal', async (t) => {
+  const env = await newFile(t)
+  const file = `${tempFolder(t)}/backup.db`
+  await withLog(t, env, ({ log }) => log.append([say(ann, 'one')]))
+  await run(backup, env, file)
+  const reader = runtime.openSqlite(env.DATA_FILE!)
+  t.after(reader.close)
+  reader.exec('BEGIN; SELECT * FROM messages')
+  reader.prepare('SELECT * FROM messages').all()
+  await withLog(t, env, ({ log }) => log.append([say(ann, 'two')]))
+  await assertRefused(run(restore, env, file, '--replace'), 'somebody reads')
+  reader.exec('COMMIT')
+  await withLog(t, env, async ({ log }) => {
+    assert.equal((await log.page('lobby', 9)).head, 2)
+  })
+  await run(restore, env, file, '--replace')
+})
+
 test('what is no backup is refused, and what is there stays', async (t) => {
   const env = await newFile(t)
   await withLog(t, env, ({ log }) => log.append([say(ann, 'one'), say(ann, 'two')]))
@@ -128,6 +146,18 @@ test('what is no backup is refused, and what is there stays', async (t) => {
   await assertRefused(run(restore, env, `${folder}/torn`, '--replace'), 'lobby', '2')
   await assertRefused(run(restore, env, `${folder}/newer`, '--replace'), 'newer')
   await assertRefused(run(restore, env, `${folder}/nothing`, '--replace'), 'nothing')
+  writeFileSync(`${folder}/empty`, '')
+  const foreign = runtime.openSqlite(`${folder}/foreign`)
+  foreign.exec('CREATE TABLE notes (line TEXT)')
+  foreign.close()
+  for (const name of ['empty', 'foreign']) {
+    await assertRefused(
+      run(restore, env, `${folder}/${name}`, '--replace'),
+      name,
+      'no log of Hearth',
+    )
+  }
+  await assertRefused(run(backup, env, ''), 'a name')
   const ownPart = `${env.DATA_FILE}.part`
   await run(backup, env, ownPart)
   await assertRefused(run(restore, env, ownPart, '--replace'), 'written over')

@@ -159,7 +159,7 @@ async function writeMuch(t: TestContext, file: string) {
   t.after(db.close)
   db.exec('PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 10000; PRAGMA synchronous = OFF')
   const put = db.prepare("INSERT OR REPLACE INTO invites VALUES ('h', ?, 0)")
-  const settle = createRelief({ db, file }, 1_200)
+  const settle = createRelief({ db, file }, assert.fail, { most: 1_200 })
   let most = 0
   for (let n = 0; n < 60; n += 1) {
     put.run(`${n}`.padEnd(200_000))
@@ -168,6 +168,24 @@ async function writeMuch(t: TestContext, file: string) {
   }
   return most
 }
+
+test('a server that does not answer is waited for so long, and the person told why', async (t) => {
+  const { DATA_FILE: file = '' } = await newFile(t)
+  const server = openDataFile(file, systemClock)
+  t.after(server.close)
+  const db = runtime.openSqlite(file)
+  t.after(db.close)
+  db.exec('PRAGMA wal_autocheckpoint = 0')
+  const told: string[] = []
+  const hasty = { ...systemClock, after: (_: number, go: () => void) => systemClock.after(0, go) }
+  const settle = createRelief({ db, file }, (line) => told.push(line), { most: 10, clock: hasty })
+  for (let n = 0; n < 2; n += 1) {
+    db.prepare("INSERT OR REPLACE INTO invites VALUES ('h', ?, 0)").run(`${n}`.padEnd(200_000))
+    await settle()
+  }
+  assert.equal(told.length, 1)
+  assert.match(told[0]!, /-wal grows: whoever has .* open/)
+})
 
 test('the -wal stays small beside a server that has nothing to do, and without one', async (t) => {
   const env = await newFile(t)

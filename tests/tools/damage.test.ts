@@ -9,6 +9,7 @@ import { check } from '../../tools/check.ts'
 import { exportLog } from '../../tools/export.ts'
 import { importLog } from '../../tools/import.ts'
 import { tempFolder } from '../helpers.ts'
+import { ON_SMALL_DISK } from '../process.ts'
 import { ann, say } from '../store/drafts.ts'
 import { startTool } from '../tool.ts'
 import { assertRefused, faults, newFile, run, withLog, type Env } from './places.ts'
@@ -67,9 +68,6 @@ test('what is not even a database is told in one line', async (t) => {
   await assertRefused(run(check, env), env.DATA_FILE!, 'not a database')
 })
 
-/** Runs what follows where no file may grow beyond 256 KiB, as if the disk were full. */
-const ON_SMALL_DISK = ['sh', '-c', 'trap "" XFSZ; ulimit -f 512; exec "$0" "$@"']
-
 test('a backup that does not fit leaves nothing behind', async (t) => {
   const env = await newFile(t)
   await fill(t, env)
@@ -98,6 +96,15 @@ test('an import that does not fit leaves an empty log', async (t) => {
   assert.equal(tool.output.stderr.split('\n').length, 2, tool.output.stderr)
   await run(importLog, env, lines)
   assert.deepEqual(await faults(env), [])
+})
+
+test('a line that is too long to be one is refused before it fills the memory', async (t) => {
+  const env = await newFile(t)
+  const lines = `${tempFolder(t)}/log.jsonl`
+  writeFileSync(lines, `{"type":"hearth"\n${'x'.repeat(3_000_000)}`)
+  await assertRefused(run(importLog, env, lines), 'line 1')
+  writeFileSync(lines, 'x'.repeat(3_000_000))
+  await assertRefused(run(importLog, env, lines), 'line 1: too long')
 })
 
 test('an export that cannot be written says so', { skip: !existsSync('/dev/full') }, async (t) => {
