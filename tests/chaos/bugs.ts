@@ -36,6 +36,7 @@ export const BUGS: readonly Bug[] = [
         from: `        command('BEGIN IMMEDIATE')
         const result = drive(work())
         command('COMMIT')
+        assertKept()
         return result`,
         to: `        if (!isLate) {
           command('BEGIN IMMEDIATE')
