@@ -18,8 +18,8 @@ import {
   open,
   PHONE,
   say,
-  until,
   soon,
+  until,
 } from './people.ts'
 
 /** What a server as a process of its own is started with. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, post, signIn, startServer } from '../helpers.ts'
-import { acknowledged, open, say, until, type Person, soon } from './people.ts'
+import { acknowledged, open, say, soon, until, type Person } from './people.ts'
 
 const ADMIN = 'a-token-for-the-admin'
 const CAME_IN = 'It is quiet here'

@@ -8,20 +8,20 @@ import { newcomer, startServer } from '../helpers.ts'
 import {
   acknowledged,
   axe,
+  button,
+  composer,
   enter,
   FRAMES,
   LIVELY,
   message,
   PHONE,
   say,
-  until,
   soon,
+  until,
 } from './people.ts'
 import type { Person } from './people.ts'
 
 const id = () => crypto.randomUUID()
-const button = (person: Person, name: string | RegExp) => person.page.getByRole('button', { name })
-const composer = ({ page }: Person) => page.getByLabel('write message')
 const styleOf = (locator: Locator) =>
   locator.evaluate((node) => {
     const { color, outlineStyle, textDecorationLine, backgroundColor } = getComputedStyle(node)

@@ -60,6 +60,9 @@ export async function say({ page }: Person, text: string) {
   await page.keyboard.press('Enter')
 }
 
+export const composer = ({ page }: Person) => page.getByLabel('write message')
+export const button = ({ page }: Person, name: string | RegExp) =>
+  page.getByRole('button', { name })
 export const message = ({ page }: Person, text: string) =>
   page.locator('.message', { hasText: text })
 export const acknowledged = (person: Person, text: string) =>

@@ -12,9 +12,9 @@ import {
   message,
   open,
   PHONE,
+  soon,
   until,
   type Person,
-  soon,
 } from './people.ts'
 
 const ENV = { ...LIVELY, ...FRAMES }

@@ -5,18 +5,28 @@ import { test } from 'node:test'
 import type { Locator } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, startServer } from '../helpers.ts'
-import { acknowledged, axe, enter, FRAMES, LIVELY, message, say, until, soon } from './people.ts'
+import {
+  acknowledged,
+  axe,
+  button,
+  composer,
+  enter,
+  FRAMES,
+  LIVELY,
+  message,
+  say,
+  soon,
+  until,
+} from './people.ts'
 import type { Person } from './people.ts'
 
 const id = () => crypto.randomUUID()
-const composer = ({ page }: Person) => page.getByLabel('write message')
 const isFocused = (locator: Locator) => locator.evaluate((node) => node === document.activeElement)
 /** Moves the mouse there, also when it rests there already. */
 const point = async (row: Locator) => {
   await row.page().mouse.move(0, 0)
   await row.hover()
 }
-const button = (person: Person, name: string | RegExp) => person.page.getByRole('button', { name })
 
 test('what people do with messages', async (t) => {
   const { url } = await startServer(t, { env: { ...LIVELY, ...FRAMES } })

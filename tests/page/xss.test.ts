@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, post, startServer } from '../helpers.ts'
-import { bodies, FRAMES, LIVELY, message, say, until, type Person, soon } from './people.ts'
+import { bodies, FRAMES, LIVELY, message, say, soon, until, type Person } from './people.ts'
 
 const MARKS = Array.from({ length: 60 }, (_, i) => String.fromCharCode(0x300 + (i % 0x6f))).join('')
 const ZALGO = [...'HE COMES'].map((letter) => letter + MARKS).join('')
