@@ -102,7 +102,7 @@ export default defineConfig(
     rules: arrow(
       'chat/ knows the interfaces of the store, and no database.',
       ...[...COMPOSITION, ...ROOMS.map(inside), '**/http/**', '**/config.ts'],
-      ...['sqlite', 'file', 'schema', 'sql', 'append', 'reads', 'doors', 'create-log'].map(
+      ...['sqlite', 'file', 'lock', 'schema', 'sql', 'append', 'reads', 'doors', 'create-log'].map(
         (name) => `**/store/${name}.ts`,
       ),
     ),

@@ -50,7 +50,11 @@ function endOnSignal(starting: Promise<Hearth>) {
   const end = async () => {
     if (isEnding) process.exit(EXIT_FAILED)
     isEnding = true
-    await hearth?.close()
+    try {
+      await hearth?.close()
+    } catch (error) {
+      fail(`Hearth could not end as it should: ${(error as Error).message}`, EXIT_FAILED)
+    }
     process.exit(0)
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end())

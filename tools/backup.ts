@@ -13,7 +13,7 @@ import {
 import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../src/runtime/runtime.ts'
-import { giveToOwner } from '../src/store/file.ts'
+import { giveToOwner } from '../src/store/lock.ts'
 import { DatabaseError } from '../src/store/log.ts'
 import { runAside } from './aside.ts'
 import { faultsOf } from './check.ts'

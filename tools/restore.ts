@@ -2,7 +2,8 @@
 
 import { existsSync, linkSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { sqliteCode } from '../src/runtime/sqlite.js'
-import { assertOurs, claim, migrate, versionOf } from '../src/store/file.ts'
+import { assertOurs, migrate, versionOf } from '../src/store/file.ts'
+import { claim } from '../src/store/lock.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'

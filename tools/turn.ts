@@ -1,7 +1,7 @@
 /** Locks beside a SQLite file: tools that write to it take turns, whether a server runs or not. */
 
 import { sleep, systemClock } from '../src/clock.ts'
-import { tryLock } from '../src/store/file.ts'
+import { tryLock } from '../src/store/lock.ts'
 
 /** Between two tries. ms */
 const TRY_AGAIN_MS = 250
@@ -10,7 +10,7 @@ const TRY_AGAIN_MS = 250
  * Waits, without a limit, until no other tool writes to the file.
  * @param tell  hears that it has to wait
  * @returns ends the turn
- * @throws {import('../src/store/file.ts').DataFileError} when the folder cannot be written
+ * @throws {import('../src/store/lock.ts').DataFileError} when the folder cannot be written
  */
 export async function takeTurn(file: string, tell: (line: string) => void): Promise<() => void> {
   for (let tries = 0; ; tries += 1) {

@@ -1,7 +1,7 @@
 /** The `-wal` file, into which a tool writes beside a server, which alone empties it then. */
 
 import { sleep, systemClock } from '../src/clock.ts'
-import { tryLock } from '../src/store/file.ts'
+import { tryLock } from '../src/store/lock.ts'
 import type { Opened } from './sqlite-store.ts'
 
 /**
@@ -40,20 +40,22 @@ export function createRelief(
   }
   const look = () => sleep(clock, LOOK_MS)
 
+  /** @returns whether anybody heard it */
   const ask = async () => {
-    if (emptyAlone({ db, file })) return
+    if (emptyAlone({ db, file })) return true
     db.exec(ASK)
     const isDeaf = () => isAsked.get() !== undefined && !emptyAlone({ db, file })
     for (let looks = 0; looks < COMMIT_LOOKS && isDeaf(); looks += 1) await look()
-    if (isDeaf()) return
+    if (isDeaf()) return false
     for (let looks = 0; looks < LOOKS && waiting() > most / 2; looks += 1) await look()
+    return true
   }
 
   let allowed = most
   let isTold = false
   return async () => {
     if (waiting() <= allowed) return
-    for (let asks = 0; asks < ASKS && waiting() > most / 2; asks += 1) await ask()
+    for (let asks = 0; asks < ASKS && waiting() > most / 2 && (await ask()); asks += 1);
     if (waiting() > most / 2 && !isTold) {
       isTold = true
       tell(`${file}-wal grows: whoever has ${file} open does not take it in, or reads for long`)

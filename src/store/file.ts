@@ -1,26 +1,19 @@
-/** The SQLite file: opened by one server at a time, brought to the newest schema. */
+/** The SQLite file: looked at before anything is promised on it, and brought to the newest schema. */
 
-import { chmodSync, chownSync, closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { chmodSync, statSync } from 'node:fs'
 import { getLogger } from '@logtape/logtape'
 import { runtime } from '#runtime'
 import type { Clock } from '../clock.ts'
 import type { Sqlite } from '../runtime/runtime.ts'
 import { sqliteCode } from '../runtime/sqlite.js'
-import { DatabaseError, LogDamaged } from './log.ts'
+import { claim, DataFileError } from './lock.ts'
+import { LogDamaged } from './log.ts'
 import { readSql, stepsAfter, VERSION } from './schema.ts'
 import type { Sql } from './sql.ts'
 import { createSqliteSql } from './sqlite.ts'
 
-/** The file cannot be opened. */
-export class DataFileError extends DatabaseError {}
-
 /** An appender waits this long for a tool that writes. ms */
 const BUSY_MS = 2_000
-/** A tool may have the lock for the moment of a checkpoint. ms */
-const TOOL_MS = 1_000
-const BUSY = 5
-const NO_DATABASE = 26
 /** What the -wal is cut back to when all of it is in the file: a long export lets it grow. bytes */
 const WAL_BYTES = 16 * 1_048_576
 /** Malformed pages, and what cannot be made of them, such as the index of words. */
@@ -78,7 +71,7 @@ export function openDataFile(
       release()
     }
     const walBytes = () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0
-    const assertKept = file === ':memory:' ? undefined : watch([file, `${file}.lock`])
+    const assertKept = file === ':memory:' ? undefined : watch([file, `${file}.lock`], onDamage)
     const sql = createSqliteSql(opened, clock, { onDamage, assertKept })
     return { sql, db: opened, epoch, file, walBytes, close }
   } catch (error) {
@@ -100,10 +93,11 @@ function empty(db: Sqlite) {
 
 /**
  * @param files  that are there
+ * @param onDamage  hears of it as well
  * @returns to be called behind each commit: throws {LogDamaged} when one of them was moved, deleted
  *   or replaced meanwhile. What SQLite writes from then on nobody would find again.
  */
-function watch(files: readonly string[]) {
+function watch(files: readonly string[], onDamage: (error: LogDamaged) => void = () => {}) {
   const mark = (file: string) => {
     const { dev, ino } = statSync(file, { throwIfNoEntry: false }) ?? {}
     return `${dev} ${ino}`
@@ -111,7 +105,10 @@ function watch(files: readonly string[]) {
   const marks = new Map(files.map((file) => [file, mark(file)]))
   return () => {
     for (const [file, was] of marks) {
-      if (mark(file) !== was) throw new LogDamaged(`${file} was moved, deleted or replaced`)
+      if (mark(file) === was) continue
+      const damage = new LogDamaged(`${file} was moved, deleted or replaced`)
+      onDamage(damage)
+      throw damage
     }
   }
 }
@@ -167,81 +164,6 @@ function quickCheck(db: Sqlite): string {
   } catch (error) {
     if (!DAMAGED.includes(sqliteCode(error))) throw error
     return reason(error)
-  }
-}
-
-/**
- * Makes the file when it is not there, and holds the lock beside it for as long as the process lives.
- * @returns lets go of it
- * @throws {DataFileError} when another one holds it, the folder cannot be written, or it has two names
- */
-export function claim(file: string): () => void {
-  try {
-    // A device would be everybody's, a pipe would be waited for.
-    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('not a file')
-    makeFile(file)
-    if (lstatSync(file).isSymbolicLink()) throw new Error('a link that leads nowhere')
-    closeSync(openSync(file, 'a'))
-  } catch (error) {
-    throw new DataFileError(`cannot write ${file}: ${reason(error)}`)
-  }
-  // Each name would have a lock of its own.
-  if (statSync(file).nlink > 1) {
-    throw new DataFileError(
-      `${file} has a second name (a hard link): delete the one that is not used`,
-    )
-  }
-  const release = tryLock(`${file}.lock`, TOOL_MS)
-  if (!release) throw new DataFileError(`${file} is in use by another Hearth server or tool`)
-  return release
-}
-
-/**
- * Holds an exclusive transaction on an empty database, which is made when it is not there: the system
- * lets go of it however the process ends.
- * @param waitMs  how long somebody else may have it
- * @returns lets go of it; null when somebody else still has it
- * @throws {DataFileError} when it cannot be made, or is something else
- */
-export function tryLock(path: string, waitMs = 0): (() => void) | null {
-  let lock: Sqlite | undefined
-  try {
-    makeFile(path)
-    lock = runtime.openSqlite(path)
-    lock.exec(`PRAGMA busy_timeout = ${waitMs}; BEGIN EXCLUSIVE`)
-    return lock.close
-  } catch (error) {
-    lock?.close()
-    if (sqliteCode(error) === BUSY) return null
-    if (sqliteCode(error) === NO_DATABASE) {
-      throw new DataFileError(`${path} is no lock: delete it while neither server nor tool runs`)
-    }
-    throw new DataFileError(`cannot write ${path}: ${reason(error)}`)
-  }
-}
-
-/**
- * Makes it for its owner alone. One that is there is not opened: to close it would end the locks that
- * we have on it (POSIX).
- */
-function makeFile(path: string) {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  try {
-    closeSync(openSync(path, 'wx', 0o600))
-    giveToOwner(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-}
-
-/** What root makes beside a server is its user's, who could not open it else: the folder's. */
-export function giveToOwner(path: string) {
-  const { uid, gid } = statSync(dirname(path))
-  if (statSync(path).uid === uid) return
-  try {
-    chownSync(path, uid, gid)
-  } catch {
-    // Only root may.
   }
 }
 

@@ -50,7 +50,7 @@ interface Prepared {
 export interface SqliteOptions {
   /** Hears that what is stored cannot be read: nothing more may be promised on it. */
   onDamage?: ((error: LogDamaged) => void) | undefined
-  /** Called behind each commit: throws {LogDamaged} when what was written is not where it is looked for. */
+  /** Called behind each commit: throws when what was written is not where it will be looked for. */
   assertKept?: (() => void) | undefined
 }
 
@@ -89,11 +89,9 @@ export function createSqliteSql(
     const code = sqliteCode(error)
     if (code === CONSTRAINT) return new ConstraintViolation(String(error), { cause: error })
     if (PASSING.includes(code)) return new LogUnavailable(`SQLite: ${error}`, { cause: error })
-    const isMoved = error instanceof LogDamaged
-    if (!isMoved && !DAMAGED.includes(code)) return error
-    const damaged = isMoved
-      ? error
-      : new LogDamaged(`the data file is damaged: ${error}; restore a backup`, { cause: error })
+    if (!DAMAGED.includes(code)) return error
+    const words = `the data file is damaged: ${error}; restore a backup`
+    const damaged = new LogDamaged(words, { cause: error })
     onDamage(damaged)
     return damaged
   }

@@ -2,7 +2,15 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import process from 'node:process'
 import { test } from 'node:test'
@@ -108,6 +116,18 @@ test('a backup is restored where nothing is', async (t) => {
   await withLog(t, other, async ({ log }) => {
     assert.equal((await log.page('lobby', 1)).messages[0]?.body, 'one')
   })
+})
+
+test("what root backs up and restores is the owner's of the folder", async (t) => {
+  const env = await newFile(t)
+  const folder = dirname(env.DATA_FILE!)
+  if (statSync(folder).uid !== 0) return t.skip('only root can give it away')
+  chownSync(folder, 65_534, 65_534)
+  await withLog(t, env, ({ log }) => log.append([say(ann, 'one')]))
+  await run(backup, env, `${folder}/backup.db`)
+  await run(restore, env, `${folder}/backup.db`, '--replace')
+  for (const name of readdirSync(folder))
+    assert.equal(statSync(`${folder}/${name}`).uid, 65_534, name)
 })
 
 test('a log that somebody reads is not replaced: its last commits may wait in the -wal', async (t) => {
