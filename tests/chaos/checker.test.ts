@@ -277,6 +277,30 @@ test('I10: a resume that overlaps, or leaves something out', () => {
   assertCaught('I10', replace(facts, first), /is next/)
 })
 
+test('I10: who changes its mind about leaving is given again what came before that was confirmed', () => {
+  const room = 'attic'
+  const entries = [1, 2, 3].map(seenOf)
+  const at = (t: number, conn = 1) => ({ t, conn, room })
+  const back = (from: number): Fact[] => [
+    { t: 0, type: 'open', conn: 1, device: 'a', user: 'a', node: '1' },
+    { ...at(1), type: 'join', after: 0 },
+    { ...at(2), type: 'joined', reset: false, asked: 1, head: 0, from: 1 },
+    ...entries.map((seen): Fact => ({ ...at(3, 9), type: 'invoke', ...seen })),
+    ...entries.map((seen): Fact => ({ ...at(4, 9), type: 'ok', via: 'answer', ...seen })),
+    { ...at(5), type: 'recv', via: 'live', ...entries[0]! },
+    { ...at(6), type: 'join', after: 1 },
+    { ...at(7), type: 'recv', via: 'live', ...entries[1]! },
+    { ...at(8), type: 'left' },
+    { ...at(9), type: 'joined', reset: false, asked: 6, head: 3, from },
+    ...entries
+      .filter(({ seq }) => seq >= from)
+      .map((seen): Fact => ({ ...at(10), type: 'recv', via: 'resume', ...seen })),
+    { t: 99, type: 'final', source: TRUTH, room, entries },
+  ]
+  assert.deepEqual(check(back(2)), [])
+  for (const from of [1, 3]) assertCaught('I10', back(from), /resumes at/)
+})
+
 test('I11: who stayed has not got the end', () => {
   const facts = fabricate(SEED)
   const stays = new Set(all(facts, 'stay').map(({ conn }) => conn))

@@ -25,7 +25,7 @@ interface Seat {
 export function* sessions({ facts, opens, logs, windows }: Book): Generator<SessionFinding> {
   const seats = new Map<string, Seat>()
   const positions = new Map<string, number>()
-  const asked = new Map<string, number | undefined>()
+  const asked = new Map<string, { after: number | undefined; isSeated: boolean }>()
   const left = new Map<string, Fact>()
 
   const isElsewhereTooLong = (since: Fact, { t }: Fact) =>
@@ -40,11 +40,11 @@ export function* sessions({ facts, opens, logs, windows }: Book): Generator<Sess
     const user = `${open?.user} ${room}`
     const seat = seats.get(place)
 
-    if (fact.type === 'join') asked.set(place, fact.after)
+    if (fact.type === 'join') asked.set(place, { after: fact.after, isSeated: seat !== undefined })
     if (fact.type === 'joined') {
-      const what = wrongStart(fact, logs.get(room), {
-        ...{ held: positions.get(device), after: asked.get(place), isAgain: seat !== undefined },
-      })
+      const { after, isSeated = false } = asked.get(place) ?? {}
+      const isAgain = isSeated || seat !== undefined
+      const what = wrongStart(fact, logs.get(room), { held: positions.get(device), after, isAgain })
       if (what) yield { invariant: 'I10', what, facts: [fact] }
       seats.set(place, { next: fact.from, joined: fact, isFirst: true })
       positions.set(device, fact.from - 1)
@@ -91,8 +91,11 @@ export function* sessions({ facts, opens, logs, windows }: Book): Generator<Sess
 interface Start {
   /** The last entry the device has. */
   held: number | undefined
-  /** As asked for; what was under way then is given again to who joins a second time. */
   after: number | undefined
+  /**
+   * Whether it had a seat when it asked, or was answered: what came there meanwhile is given again.
+   * It may have left in between, and changed its mind before that was confirmed.
+   */
   isAgain: boolean
 }
 
