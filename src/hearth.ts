@@ -11,7 +11,7 @@ import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
 import { createJournal } from './journal.ts'
 import type { LogDamaged } from './store/log.ts'
-import { createLogProbe, type LogProbe } from './store/probe.ts'
+import { createLogProbe } from './store/probe.ts'
 import { Meter } from './meter.ts'
 import { openStorage } from './storage.ts'
 
@@ -47,7 +47,9 @@ export async function startHearth(
   const { tokenEveryMessage } = config
   const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, journal, meter })
   const probe = createLogProbe({ log, clock, limits, journal })
-  const metrics = config.metricsToken ? await openMetrics({ hub, probe, walBytes }) : undefined
+  const metrics = config.metricsToken
+    ? (await import('./watch/watch.ts')).createMetrics({ hub, probe, walBytes })
+    : undefined
   let origins = config.allowedOrigins ?? loopbackOrigins(config.port, scheme)
   const app = createApp({
     config,
@@ -109,15 +111,6 @@ function badRequestOf(peer: string) {
 async function createForeign(jwt: NonNullable<Config['jwt']>, clock: Clock) {
   const { createForeignUsers } = await import('./login/login.ts')
   return createForeignUsers(jwt, clock)
-}
-
-async function openMetrics(parts: {
-  hub: Hub
-  probe: LogProbe
-  walBytes: (() => number) | undefined
-}) {
-  const { createMetrics } = await import('./watch/watch.ts')
-  return createMetrics(parts)
 }
 
 /** @throws {Error} that names the setting, and says what the system says of its file */

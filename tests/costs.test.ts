@@ -120,8 +120,8 @@ function countRuns(db: Sqlite, counts: { statements: number }): Sqlite {
     }
   }
   const prepare = (sql: string) => {
-    const { run, get, all } = db.prepare(sql)
-    return { run: counted(run), get: counted(get), all: counted(all) }
+    const { get, all } = db.prepare(sql)
+    return { get: counted(get), all: counted(all) }
   }
   return { ...db, prepare }
 }

@@ -101,8 +101,8 @@ export async function withFile<T>(file: string, work: (db: Sqlite) => T | Promis
 }
 
 async function checkFile(db: Sqlite, file: string, progress: Progress) {
-  const epoch = checkVersion(db, file)
-  const store = createSqliteStore({ db, epoch, file, close: () => {} })
+  checkVersion(db, file)
+  const store = createSqliteStore({ db, file, close: () => {} })
   for await (const fault of faultsOf(store, progress)) throw new ToolError(fault)
 }
 

@@ -3,13 +3,14 @@
 import { nameKey } from '../src/auth/names.ts'
 import { sleep, systemClock } from '../src/clock.ts'
 import { expel } from '../src/store/accounts.ts'
-import type { Draft, Log } from '../src/store/log.ts'
+import { append as appendAll } from '../src/store/append.ts'
+import type { Draft } from '../src/store/log.ts'
 import type { Query } from '../src/store/sql.ts'
 import type { User } from '../src/protocol.ts'
 import { onlyOne, readArgs, ToolError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS, type Progress } from './progress.ts'
-import { logOf, NO_UUID, pages, type Key, type Store } from './store.ts'
+import { NO_UUID, pages, type Key, type Store } from './store.ts'
 
 /** Instead of the name. */
 const NOBODY = 'deleted user'
@@ -55,9 +56,8 @@ export async function forgetUser(store: Store, id: string, progress = NO_PROGRES
     await query(`DELETE FROM ${table} WHERE user_id = $1`, [id])
   const rooms = await query<{ room: string }>('SELECT room FROM rooms ORDER BY room')
   const counts = { messages: 0, reactions: 0, entries: 0 }
-  const log = logOf(store)
   for (const { room } of rooms) {
-    const work = { store, log, progress, room, id }
+    const work = { store, progress, room, id }
     counts.messages += await untilNone(() => eraseMessages(work))
     counts.reactions += await untilNone(() => takeBackReactions(work))
     counts.entries += await untilNone(() => takeName(work))
@@ -70,7 +70,6 @@ export async function forgetUser(store: Store, id: string, progress = NO_PROGRES
 
 interface Work {
   store: Store
-  log: Log
   progress: Progress
   room: string
   id: string
@@ -122,8 +121,10 @@ function by({ id, room }: Work) {
 }
 
 /** @returns how many were not refused */
-async function append({ log, store, progress }: Work, drafts: readonly Draft[]) {
-  const outcomes = await log.append(drafts)
+async function append({ store, progress }: Work, drafts: readonly Draft[]) {
+  const { sql } = store
+  const at = systemClock.date().toISOString()
+  const outcomes = await sql.transaction(() => appendAll(sql, drafts, at))
   await rest(store, progress, drafts.length)
   return outcomes.filter(({ entry }) => entry).length
 }

@@ -67,7 +67,7 @@ export async function importLines(
 }
 
 /** @throws {ToolError} that names the first line that is wrong */
-export async function* readLines(file: string, progress: Progress): AsyncGenerator<Numbered> {
+async function* readLines(file: string, progress: Progress): AsyncGenerator<Numbered> {
   let number = 0
   let bytes = 0
   try {

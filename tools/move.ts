@@ -28,7 +28,7 @@ export const move: Command = {
 }
 
 /** Takes epoch, sessions and invitations along. @throws {ToolError} when there is nothing to move */
-export async function moveAll(from: Store, to: Store, progress: Progress): Promise<number> {
+async function moveAll(from: Store, to: Store, progress: Progress): Promise<number> {
   const rooms = await from.query('SELECT room FROM rooms LIMIT 1')
   if (rooms.length === 0) throw new ToolError(`${from.place} is empty`)
   const count = await importLines(to, numbered(from, progress), { isSame: true, progress })

@@ -46,7 +46,7 @@ export async function openPostgresStore(url: string, isAlone: boolean): Promise<
     throw new ToolError(`${place} is in use: a server was seen within ${limits.aliveMs / 1_000} s`)
   }
   return {
-    ...{ place, sql, epoch: db.epoch, query: queryOf(sql) },
+    ...{ place, sql, query: queryOf(sql) },
     begin: { write: 'BEGIN', read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY' },
     // It checks its pages itself when they are read, where `data_checksums` is on.
     damage: async () => [],

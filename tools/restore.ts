@@ -3,7 +3,7 @@
 import { existsSync, linkSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { sqliteCode } from '../src/runtime/sqlite.js'
 import { assertOurs, migrate, versionOf } from '../src/store/file.ts'
-import { claim } from '../src/store/lock.ts'
+import { BUSY, claim } from '../src/store/lock.ts'
 import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
@@ -62,7 +62,7 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean, p
       if (versionOf(db) === 0) throw new ToolError(`${backup} is no log of Hearth`)
       assertOurs(db, backup)
       migrate(db)
-      db.prepare('UPDATE meta SET epoch = ?').run(randomEpoch())
+      db.prepare('UPDATE meta SET epoch = ?').all(randomEpoch())
     })
     const kept = hasLog ? await setAside(file) : null
     for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
@@ -80,7 +80,6 @@ function isSame(path: string, other: string) {
 
 /** What is not yet in a database, where its server was killed. */
 const BESIDE = ['-wal', '-shm']
-const BUSY = 5
 /** So long a reader may go on. ms */
 const READER_MS = 1_000
 

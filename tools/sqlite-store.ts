@@ -21,7 +21,6 @@ const BUSY_MS = 10_000
 /** An open file. */
 export interface Opened {
   db: Sqlite
-  epoch: string
   file: string
   close(): void
 }
@@ -51,11 +50,11 @@ export async function openSqliteStore(
   }
 }
 
-export function createSqliteStore({ db, epoch, file, close }: Opened): Store {
+export function createSqliteStore({ db, file, close }: Opened): Store {
   const sql = createSqliteSql(db, systemClock)
   return {
     place: file,
-    ...{ sql, epoch, query: queryOf(sql) },
+    ...{ sql, query: queryOf(sql) },
     begin: { write: 'BEGIN IMMEDIATE', read: 'BEGIN' },
     damage: async (progress) => {
       progress.begin('checking the file')
@@ -83,7 +82,8 @@ function openBeside(file: string): Opened {
     const db = (opened = runtime.openSqlite(file))
     db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA wal_autocheckpoint = 0`)
     makeDurable(db)
-    return { db, epoch: checkVersion(db, file), file, close: () => db.close() }
+    checkVersion(db, file)
+    return { db, file, close: () => db.close() }
   } catch (error) {
     opened?.close()
     if (error instanceof ToolError || error instanceof DatabaseError) throw error
@@ -97,13 +97,12 @@ function assertThere(file: string) {
 }
 
 /**
- * @returns the epoch
  * @throws {ToolError} for an earlier version, {DataFileError} for what is no log of Hearth, or a newer
  */
-export function checkVersion(db: Sqlite, file: string): string {
+export function checkVersion(db: Sqlite, file: string) {
   assertOurs(db, file)
   if (versionOf(db) !== VERSION) {
     throw new ToolError(`${file} was made by an earlier Hearth: start a server, which adapts it`)
   }
-  return epochOf(db, file)
+  epochOf(db, file)
 }

@@ -1,9 +1,6 @@
 /** The data as the tools see it: the same tables, whichever database keeps them. */
 
 import { setImmediate } from 'node:timers'
-import { systemClock } from '../src/clock.ts'
-import { createLog } from '../src/store/create-log.ts'
-import type { Log } from '../src/store/log.ts'
 import type { Row } from '../src/store/rows.ts'
 import { rows, type Query, type Sql, type Value } from '../src/store/sql.ts'
 import type { Progress } from './progress.ts'
@@ -17,7 +14,6 @@ export interface Store {
   readonly query: Query
   /** What begins a transaction that writes, and one that reads as of one moment. */
   readonly begin: { write: string; read: string }
-  readonly epoch: string
   /** Tables that name users and are empty after a crash. */
   readonly ofTheMoment: readonly string[]
   /** What the database says is broken in its own files, a line each. */
@@ -30,11 +26,6 @@ export interface Store {
 /** @param sql  on one connection, where a transaction is that of whoever asks */
 export function queryOf(sql: Sql): Query {
   return (text, values = []) => sql.run(() => rows(text, ...(values as Value[])))
-}
-
-/** The log, to append to it; nobody searches it, and closing it closes nothing. */
-export function logOf({ sql, epoch }: Pick<Store, 'sql' | 'epoch'>): Log {
-  return createLog({ sql, epoch, clock: systemClock, rests: false, close: async () => {} })
 }
 
 /** All that `work` asks of the store, or nothing when it throws. */

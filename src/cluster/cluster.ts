@@ -1,6 +1,6 @@
 /**
  * Many nodes on one log: a room that `DATABASE_URL` opens. Postgres keeps everything, and it or NATS
- * carries what the nodes tell each other. It costs a second or so at start, and ten connections.
+ * carries what the nodes tell each other. It costs a second or so at start, and up to twelve connections.
  */
 
 import type { Base, StorageOptions } from '../storage.ts'

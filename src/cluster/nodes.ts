@@ -9,28 +9,26 @@ import type { Postgres } from './postgres.ts'
 /** After so many times `aliveMs` others take away what a dead node left. */
 const GONE = 10
 
-/** `n` milliseconds ago. */
-const ago = (n: string) => `clock_timestamp() - ${n} * interval '1 ms'`
-
 /** @param node  a new one for every start */
 export function createDirectory(
   { sql }: Pick<Postgres, 'sql'>,
   { aliveMs, retiredMs }: Pick<Limits, 'aliveMs' | 'retiredMs'>,
   node: string = crypto.randomUUID(),
 ): Directory {
+  const { fromNow } = sql.dialect
   return {
     renew: (isBusUp) =>
       sql.run(function* () {
         yield* forgetEnded(sql)
         const renewed = yield* first<{ known: boolean }>(
           `WITH gone AS (DELETE FROM nodes WHERE node IN (
-             SELECT node FROM nodes WHERE node <> $1 AND seen_at < ${ago('$2')}
+             SELECT node FROM nodes WHERE node <> $1 AND seen_at < ${fromNow('$2')}
              FOR UPDATE SKIP LOCKED) RETURNING node),
            ghosts AS (DELETE FROM presence WHERE node IN (SELECT node FROM gone))
            INSERT INTO nodes VALUES ($1, clock_timestamp(), NOT $3)
            ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at, is_mute = excluded.is_mute
            RETURNING EXISTS (SELECT 1 FROM nodes AS before WHERE before.node = $1) AS known`,
-          ...[node, GONE * aliveMs, isBusUp],
+          ...[node, -GONE * aliveMs, isBusUp],
         )
         return renewed!.known
       }),
@@ -60,8 +58,8 @@ export function createDirectory(
         const here = yield* rows<{ room: string; id: string; name: string }>(
           `SELECT DISTINCT ON (room, user_id) room, user_id AS id, name
            FROM presence JOIN nodes USING (node)
-           WHERE room = ANY ($1) AND node <> $2 AND seen_at > ${ago('$3')} ORDER BY room, user_id`,
-          ...[rooms, node, aliveMs],
+           WHERE room = ANY ($1) AND node <> $2 AND seen_at > ${fromNow('$3')} ORDER BY room, user_id`,
+          ...[rooms, node, -aliveMs],
         )
         const byRoom = new Map<string, User[]>()
         for (const { room, ...user } of here) byRoom.set(room, [...(byRoom.get(room) ?? []), user])
@@ -71,15 +69,15 @@ export function createDirectory(
     news: () =>
       sql.run(function* () {
         const isSomebodyMute = yield* did(
-          `SELECT 1 FROM nodes WHERE is_mute AND node <> $1 AND seen_at > ${ago('$2')}`,
-          ...[node, aliveMs],
+          `SELECT 1 FROM nodes WHERE is_mute AND node <> $1 AND seen_at > ${fromNow('$2')}`,
+          ...[node, -aliveMs],
         )
         return { ...(yield* ended(sql)), isSomebodyMute }
       }),
 
     retire: () => {
-      const text = `UPDATE nodes SET seen_at = ${ago('$2')} WHERE node = $1`
-      return sql.run(() => exec(text, node, aliveMs - retiredMs))
+      const text = `UPDATE nodes SET seen_at = ${fromNow('$2')} WHERE node = $1`
+      return sql.run(() => exec(text, node, retiredMs - aliveMs))
     },
   }
 }

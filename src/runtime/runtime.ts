@@ -89,7 +89,6 @@ export interface Sqlite {
  * one throws.
  */
 export interface SqliteStatement {
-  run(...values: SqliteValue[]): { changes: number }
   /** The first row. Statements that may find more carry a LIMIT. */
   get(...values: SqliteValue[]): unknown
   all(...values: SqliteValue[]): unknown[]

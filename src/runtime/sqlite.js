@@ -61,12 +61,9 @@ export function openSqlite(file, { DatabaseSync } = sqliteEngine()) {
 
 /** @param {() => NativeStatement | undefined} find @returns {SqliteStatement} */
 function createStatement(find) {
-  let isOfBigInts = false
-  /** @param {boolean} bigInts  how it hands out integers */
-  const native = (bigInts) => {
+  const native = () => {
     const found = find()
     if (!found) throw new Error('the database is closed')
-    if (bigInts !== isOfBigInts) found.setReadBigInts((isOfBigInts = bigInts))
     return found
   }
   /** @type {Record<string, unknown>} */
@@ -89,15 +86,13 @@ function createStatement(find) {
     return object
   }
   return {
-    // Node 26 throws after it has written, on each statement, once the last rowid is above 2^53.
-    run: (...values) => ({ changes: Number(native(true).run(...values).changes) }),
     get: (...values) => {
-      const found = native(false)
+      const found = native()
       const row = found.get(...values)
       return row && toObject(row, found)
     },
     all: (...values) => {
-      const found = native(false)
+      const found = native()
       return found.all(...values).map((row) => toObject(row, found))
     },
   }

@@ -29,7 +29,7 @@ export interface DataFile {
   readonly epoch: string
   /** A path, or `:memory:`. */
   readonly file: string
-  /** How long the file of commits is that are not in it yet. */
+  /** How long the `-wal` is. It keeps its length when all of it is in the file. bytes */
   walBytes(): number
   /** Idempotent. */
   close(): void
@@ -94,7 +94,7 @@ function empty(db: Sqlite) {
 /**
  * @param files  that are there
  * @param onDamage  hears of it as well
- * @returns to be called behind each commit: throws {LogDamaged} when one of them was moved, deleted
+ * @returns to be called behind each work: throws {LogDamaged} when one of them was moved, deleted
  *   or replaced meanwhile. What SQLite writes from then on nobody would find again.
  */
 function watch(files: readonly string[], onDamage: (error: LogDamaged) => void = () => {}) {

@@ -7,7 +7,7 @@ import type { Dialect, Statement, Work } from './sql.ts'
 
 /** What the rules have to know of what is stored. */
 export function* readKnown(dialect: Dialect, drafts: readonly Draft[]): Work<Omit<Known, 'heads'>> {
-  const [same, targets, emoji, own] = yield readingKnown(dialect, drafts)
+  const [same, targets, emoji = [], own = []] = yield readingKnown(dialect, drafts)
   return {
     rows: [...(same as Row[]), ...(targets as Row[])],
     emoji: emoji as Known['emoji'][0][],
@@ -21,8 +21,9 @@ export function readingKnown(dialect: Dialect, drafts: readonly Draft[]): Statem
   return [
     sameIds(dialect, drafts),
     entriesAt(dialect, drafts),
-    emojiOn(dialect, reactions),
-    reactionsLike(dialect, reactions),
+    ...(reactions.length > 0
+      ? [emojiOn(dialect, reactions), reactionsLike(dialect, reactions)]
+      : []),
   ]
 }
 

@@ -12,7 +12,8 @@ export class DataFileError extends DatabaseError {}
 
 /** A tool may have the lock for the moment of a checkpoint. ms */
 const TOOL_MS = 1_000
-const BUSY = 5
+/** What SQLite says when somebody else has a lock. */
+export const BUSY = 5
 const NO_DATABASE = 26
 
 /**

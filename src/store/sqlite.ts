@@ -1,4 +1,4 @@
-/** The driver for SQLite: a work runs to its end in one go, within `BEGIN IMMEDIATE` where it writes. */
+/** The driver for SQLite: a work runs to its end in one go, within `BEGIN IMMEDIATE` where it is all or nothing. */
 
 import type { Clock } from '../clock.ts'
 import { sqliteCode } from '../runtime/sqlite.js'
@@ -50,7 +50,7 @@ interface Prepared {
 export interface SqliteOptions {
   /** Hears that what is stored cannot be read: nothing more may be promised on it. */
   onDamage?: ((error: LogDamaged) => void) | undefined
-  /** Called behind each commit: throws when what was written is not where it will be looked for. */
+  /** Called behind each work: throws when what was written is not where it will be looked for. */
   assertKept?: (() => void) | undefined
 }
 
@@ -103,7 +103,9 @@ export function createSqliteSql(
 
     run: async (work) => {
       try {
-        return drive(work())
+        const result = drive(work())
+        assertKept()
+        return result
       } catch (error) {
         throw explain(error)
       }

@@ -35,9 +35,7 @@ export interface Measured {
 export function createMetrics({ hub, probe, walBytes }: Measured) {
   const registry = new Registry()
   for (const counter of countersOf(hub)) registry.registerMetric(counterOf(counter))
-  const wal: Named[] = walBytes
-    ? [[WAL_BYTES, 'Commits that are not in the file yet', walBytes]]
-    : []
+  const wal: Named[] = walBytes ? [[WAL_BYTES, 'Length of the -wal file', walBytes]] : []
   for (const gauge of [...gaugesOf(hub, probe), ...wal, ...processGauges()]) {
     registry.registerMetric(gaugeOf(gauge))
   }

@@ -36,7 +36,7 @@ function codeOf(work: () => unknown) {
 
 /** The codes of a statement that fails: prepared, and as a text. */
 const codesOf = (db: Sqlite, sql: string) => [
-  codeOf(() => db.prepare(sql).run()),
+  codeOf(() => db.prepare(sql).all()),
   codeOf(() => db.exec(sql)),
 ]
 
@@ -77,12 +77,12 @@ for (const name of ENGINES) {
     db.exec('CREATE TABLE kept (i INTEGER, r REAL, t TEXT, b BLOB) STRICT')
     const put = db.prepare('INSERT INTO kept VALUES (?, ?, ?, ?)')
     for (const i of numbers.filter(Number.isInteger)) {
-      assert.deepEqual(put.run(i, i, 'é', bytes), { changes: 1 })
+      assert.deepEqual(put.all(i, i, 'é', bytes), [])
     }
     const types = 'typeof(i) || typeof(r) || typeof(t) || typeof(b)'
     const all = db.prepare(`SELECT DISTINCT ${types} AS types FROM kept`).all()
     assert.deepEqual(all, [{ types: 'integerrealtextblob' }])
-    assert.deepEqual(db.prepare('UPDATE kept SET i = 0').run(), { changes: 5 })
+    assert.deepEqual(db.prepare('UPDATE kept SET i = 0').all(), [])
     assert.equal(db.prepare('SELECT i FROM kept WHERE i = 1').get(), undefined)
     assert.deepEqual(db.prepare('SELECT i FROM kept WHERE i = 1').all(), [])
   })
@@ -114,7 +114,7 @@ for (const name of ENGINES) {
     const other = open(t, name, file)
     const read = other.prepare('SELECT n FROM numbers ORDER BY n')
     assert.deepEqual(read.get(), { n: 1 }, 'there are more')
-    put.run(4)
+    put.all(4)
     assert.equal(read.all().length, 4)
     const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number }
     assert.equal(busy, 0)
@@ -128,14 +128,14 @@ for (const name of ENGINES) {
     const put = db.prepare('INSERT OR REPLACE INTO words (rowid, text) VALUES (?1 << 40 | ?2, ?3)')
     for (const room of [1, 8_191, 8_192, 1_000_000]) {
       for (const seq of [1, 2, 3]) {
-        assert.deepEqual(put.run(room, seq, `word ${room} ${seq}`), { changes: 1 })
+        assert.deepEqual(put.all(room, seq, `word ${room} ${seq}`), [])
       }
     }
     // The last rowid is the connection's, so it goes with every other statement.
     const raise = db.prepare('UPDATE heads SET head = head + 1 WHERE room = ? RETURNING head')
-    assert.deepEqual(raise.run('lobby'), { changes: 1 })
+    raise.all('lobby')
     assert.deepEqual(raise.get('lobby'), { head: 3 })
-    assert.deepEqual(raise.run('lobby'), { changes: 1 })
+    raise.all('lobby')
     assert.deepEqual(raise.all('lobby'), [{ head: 5 }])
     const search = db.prepare(`SELECT rowid & 0xffffffffff AS seq FROM words
       WHERE words MATCH 'word' AND rowid BETWEEN (?1 << 40) AND (?1 << 40) + 9 ORDER BY rowid DESC`)
@@ -144,7 +144,7 @@ for (const name of ENGINES) {
       [3, 2, 1].map((seq) => ({ seq })),
     )
     const drop = db.prepare('DELETE FROM words WHERE rowid = ?1 << 40 | ?2')
-    assert.deepEqual(drop.run(8_192, 2), { changes: 1 })
+    assert.deepEqual(drop.all(8_192, 2), [])
     assert.deepEqual(
       search.all(8_192),
       [3, 1].map((seq) => ({ seq })),
@@ -213,9 +213,9 @@ for (const name of ENGINES) {
     db.exec('PRAGMA journal_mode = WAL; CREATE TABLE numbers (n INTEGER)')
     const put = db.prepare('INSERT INTO numbers VALUES (?)')
     const read = db.prepare('SELECT n FROM numbers')
-    put.run(1)
+    put.all(1)
     db.exec('BEGIN IMMEDIATE')
-    put.run(2)
+    put.all(2)
     assert.equal(read.all().length, 2)
     if (existsSync('/proc/self/fd')) assert.notDeepEqual(openFiles(folder), [])
     db.close()
@@ -226,7 +226,7 @@ for (const name of ENGINES) {
     assert.deepEqual(other.prepare('SELECT n FROM numbers').all(), [{ n: 1 }])
     other.exec('ROLLBACK')
     other.close()
-    for (const work of [() => read.all(), () => read.get(), () => put.run(3)]) assert.throws(work)
+    for (const work of [() => read.all(), () => read.get(), () => put.all(3)]) assert.throws(work)
     assert.throws(() => db.prepare('SELECT 1'))
     if (!existsSync('/proc/self/fd')) return t.skip('which files are open is seen on Linux alone')
     if (name === CLOSES_LATE) await collect()
@@ -259,7 +259,7 @@ for (const name of ENGINES) {
       const db = m.openSqlite('${folder}/full.db', chooseEngine(['${name}']))
       db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE numbers (n INTEGER)')
       const put = db.prepare('INSERT INTO numbers VALUES (?)')
-      for (let n = 0; n < ${COMMITS}; n += 1) put.run(n)
+      for (let n = 0; n < ${COMMITS}; n += 1) put.all(n)
       const [{ synchronous }] = db.prepare('PRAGMA synchronous').all()
       console.log(synchronous)
       process.exit()`,

@@ -190,7 +190,7 @@ test('a search does not hold up the event loop', async (t) => {
   db.exec('BEGIN')
   for (let seq = 1; seq <= 1_000; seq += 1) {
     const words = Array.from({ length: 200 }, (_, n) => `1/a${(seq * 31 + n) % 4_000}`)
-    put.run(seq, words.join(' '))
+    put.all(seq, words.join(' '))
   }
   db.exec('COMMIT')
   const values = [Array.from({ length: 4 }, () => '"1/a" *').join(' AND '), 1, 1_001, 1]

@@ -13,10 +13,9 @@ import { ann, say } from './drafts.ts'
 /** Calls `after` behind each read of a connection. */
 function listenIn(db: Sqlite, after: () => void): Sqlite {
   const prepare: Sqlite['prepare'] = (sql) => {
-    const { run, get, all } = db.prepare(sql)
+    const { get, all } = db.prepare(sql)
     const behind = <T>(found: T) => (after(), found)
     return {
-      run,
       get: (...values) => behind(get(...values)),
       all: (...values) => behind(all(...values)),
     }

@@ -97,7 +97,8 @@ test('nothing is acknowledged in a file that is not where it is looked for any m
     assert.deepEqual(tell(await log.append([say(ann)])), [1])
     take(`${file}${suffix}`)
     await assert.rejects(log.append([say(ann)]), LogDamaged)
-    assert.equal(damages.length, 1)
+    await assert.rejects(log.saveReads([]), LogDamaged)
+    assert.equal(damages.length, 2)
     assert.match(damages[0]!.message, new RegExp(`hearth.db${suffix} was moved`))
   }
 })
