@@ -1,19 +1,10 @@
 /** `backup`: the whole SQLite log as one file, as of one moment, while the server goes on. */
 
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../src/runtime/runtime.ts'
-import { giveToOwner } from '../src/store/lock.ts'
+import { giveToOwner, makeFolder } from '../src/store/lock.ts'
 import { DatabaseError } from '../src/store/log.ts'
 import { runAside } from './aside.ts'
 import { faultsOf } from './check.ts'
@@ -60,7 +51,7 @@ export async function copyChecked(
   change: (db: Sqlite) => void = () => {},
 ): Promise<string> {
   try {
-    mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(to))
     closeSync(openSync(to, 'wx', 0o600))
     giveToOwner(to)
   } catch (error) {

@@ -5,7 +5,7 @@ import { readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { FORMAT, toEntryLine, type Line, type LineOf } from './lines.ts'
 import { useStore } from './place.ts'
 import { NO_PROGRESS, type Progress } from './progress.ts'
-import { entriesOf, NO_UUID, pages, snapshot, type Store } from './store.ts'
+import { entriesOf, NO_UUID, pages, readEpoch, snapshot, type Store } from './store.ts'
 
 export const exportLog: Command = {
   usage: '[--room <name>]…',
@@ -51,9 +51,8 @@ async function* allLines(
   query: Query,
   { rooms: wanted, hasSecrets = false, progress = NO_PROGRESS }: ExportOptions,
 ): AsyncGenerator<Line[]> {
-  const [meta] = await query<{ epoch: string }>('SELECT epoch FROM meta')
   const at = new Date().toISOString()
-  yield [{ type: 'hearth', version: FORMAT, epoch: meta!.epoch, at }]
+  yield [{ type: 'hearth', version: FORMAT, epoch: await readEpoch(query), at }]
   const found = await query<RoomRow>(ROOMS)
   const missing = wanted?.find((name) => !found.some(({ room }) => room === name))
   if (missing !== undefined) throw new ToolError(`there is no room ${missing}`)

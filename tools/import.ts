@@ -54,6 +54,7 @@ export async function importLines(
   { isSame = false, progress = NO_PROGRESS }: ImportOptions = {},
 ): Promise<number> {
   return transaction(store, async () => {
+    await store.seize()
     await assertEmpty(store)
     const { epoch, count } = await insertAll(store, lines, isSame)
     progress.begin('putting edits and reactions in their place')

@@ -7,7 +7,8 @@ import { toEntry, toRow, type Row } from '../src/store/rows.ts'
 
 export const FORMAT = 1
 
-const Text = v.pipe(v.string(), v.minLength(1))
+/** Postgres keeps no NUL. */
+const Text = v.pipe(v.string(), v.minLength(1), v.excludes('\0'))
 const Time = v.pipe(v.string(), v.isoTimestamp())
 const Hash = v.pipe(v.string(), v.maxLength(64))
 

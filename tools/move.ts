@@ -6,7 +6,7 @@ import { exportLines } from './export.ts'
 import { importLines } from './import.ts'
 import { useStore } from './place.ts'
 import type { Progress } from './progress.ts'
-import { drawEpoch, type Store } from './store.ts'
+import { drawEpoch, readEpoch, type Store } from './store.ts'
 
 export const move: Command = {
   usage: '<postgres://…>',
@@ -20,18 +20,26 @@ export const move: Command = {
     await useStore(context, 'alone', (from) =>
       useStore({ ...context, config: target.config }, 'alone', async (to) => {
         const count = await moveAll(from, to, progress)
-        tell(`${count} lines are in ${to.place}: start with this DATABASE_URL`)
+        const what = count === null ? 'all is' : `${count} lines are`
+        tell(`${what} in ${to.place}: start with this DATABASE_URL`)
         tell(`${from.place} is another log from now on; keep it until you have a backup`)
       }),
     )
   },
 }
 
-/** Takes epoch, sessions and invitations along. @throws {ToolError} when there is nothing to move */
-async function moveAll(from: Store, to: Store, progress: Progress): Promise<number> {
+/**
+ * Takes epoch, sessions and invitations along.
+ * @returns how many lines; null when all was there already, of a run that was cut off at its end
+ * @throws {ToolError} when there is nothing to move
+ */
+async function moveAll(from: Store, to: Store, progress: Progress): Promise<number | null> {
   const rooms = await from.query('SELECT room FROM rooms LIMIT 1')
   if (rooms.length === 0) throw new ToolError(`${from.place} is empty`)
-  const count = await importLines(to, numbered(from, progress), { isSame: true, progress })
+  const isThere = (await readEpoch(from.query)) === (await readEpoch(to.query))
+  const count = isThere
+    ? null
+    : await importLines(to, numbered(from, progress), { isSame: true, progress })
   // Whoever starts a server on it again must not pass for this log.
   await drawEpoch(from.query)
   return count

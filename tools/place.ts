@@ -30,7 +30,11 @@ export async function useStore<T>(
 async function openStore({ config, tell }: Pick<Context, 'config' | 'tell'>, use: Use) {
   const { dataFile, databaseUrl } = config
   if (databaseUrl) {
-    return (await import('./postgres-store.ts')).openPostgresStore(databaseUrl, use === 'alone')
+    return (await import('./postgres-store.ts')).openPostgresStore(
+      databaseUrl,
+      use === 'alone',
+      tell,
+    )
   }
   if (dataFile === ':memory:') throw new ToolError('DATA_FILE is :memory:, which no tool can see')
   return (await import('./sqlite-store.ts')).openSqliteStore(dataFile, use, tell)

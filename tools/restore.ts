@@ -8,7 +8,7 @@ import { copyChecked, syncFolder, withFile } from './backup.ts'
 import { onlyOne, readArgs, ToolError, UsageError, type Command } from './command.ts'
 import { useStore } from './place.ts'
 import type { Progress } from './progress.ts'
-import { drawEpoch, randomEpoch } from './store.ts'
+import { drawEpoch, randomEpoch, transaction } from './store.ts'
 import { takeTurn } from './turn.ts'
 
 export const restore: Command = {
@@ -42,8 +42,12 @@ export const newEpoch: Command = {
   about: 'makes clients start afresh, after pg_restore',
   run: async (args, context) => {
     if (readArgs(args, {}).positionals.length > 0) throw new UsageError('it takes no argument')
-    await useStore(context, 'alone', async ({ query, place }) => {
-      context.tell(`${place} has the epoch ${await drawEpoch(query)}`)
+    await useStore(context, 'alone', async (store) => {
+      const epoch = await transaction(store, async () => {
+        await store.seize()
+        return drawEpoch(store.query)
+      })
+      context.tell(`${store.place} has the epoch ${epoch}`)
     })
   },
 }
@@ -64,7 +68,13 @@ async function restoreFile(backup: string, file: string, isReplacing: boolean, p
       migrate(db)
       db.prepare('UPDATE meta SET epoch = ?').all(randomEpoch())
     })
-    const kept = hasLog ? await setAside(file) : null
+    let kept: string | null
+    try {
+      kept = hasLog ? await setAside(file) : null
+    } catch (error) {
+      rmSync(copy)
+      throw error
+    }
     for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
     renameSync(copy, file)
     syncFolder(file)

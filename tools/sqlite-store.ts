@@ -56,6 +56,8 @@ export function createSqliteStore({ db, file, close }: Opened): Store {
     place: file,
     ...{ sql, query: queryOf(sql) },
     begin: { write: 'BEGIN IMMEDIATE', read: 'BEGIN' },
+    // Whoever is alone has the server's lock.
+    seize: async () => {},
     damage: async (progress) => {
       progress.begin('checking the file')
       const onWait = () => progress.add(0)

@@ -14,6 +14,11 @@ export interface Store {
   readonly query: Query
   /** What begins a transaction that writes, and one that reads as of one moment. */
   readonly begin: { write: string; read: string }
+  /**
+   * In a transaction that makes another log of it: until it is over no server or tool begins.
+   * @throws {ToolError} when a server lives
+   */
+  seize(): Promise<void>
   /** Tables that name users and are empty after a crash. */
   readonly ofTheMoment: readonly string[]
   /** What the database says is broken in its own files, a line each. */
@@ -103,6 +108,12 @@ const PAGE = 500
 /** An epoch that no log had before. */
 export function randomEpoch() {
   return crypto.randomUUID().replaceAll('-', '')
+}
+
+/** Which log it is. */
+export async function readEpoch(query: Query): Promise<string> {
+  const [meta] = await query<{ epoch: string }>('SELECT epoch FROM meta')
+  return meta!.epoch
 }
 
 /** Makes it another log: no position in the one it was means anything in it. */

@@ -10,6 +10,8 @@ import { ConstraintViolation, type Query, type Sql } from '../store/sql.ts'
 import { sqlOn } from './driver.ts'
 
 const OLDEST_VERSION = 14
+/** Of the database: all that can keep every text. */
+const ENCODINGS = ['UTF8', 'SQL_ASCII']
 /** Of one node, beside the one for appends and the one that listens. */
 const CONNECTIONS = 10
 /** A migration may take this long, and wait this long for another node's. ms */
@@ -53,6 +55,8 @@ export interface PostgresOptions {
   onFault(error: unknown): void
   /** Whether a Postgres that cannot be reached is waited for; else that is an error. Default: true */
   isPatient?: boolean
+  /** Whether tables are made, and brought to this version; else they have to be there. Default: true */
+  makes?: boolean
 }
 
 /**
@@ -60,12 +64,12 @@ export interface PostgresOptions {
  * @throws {DatabaseError} when waiting would not help
  */
 export async function openPostgres(url: string, options: PostgresOptions): Promise<Postgres> {
-  const { clock, limits, isPatient = true } = options
+  const { clock, limits, isPatient = true, makes = true } = options
   const config = configOf(url, limits)
   let warned = -Infinity
   for (;;) {
     try {
-      return usePostgres(config, await prepare(config), options)
+      return usePostgres(config, await prepare(config, makes), options)
     } catch (error) {
       const { host, port } = new pg.Client(config)
       if (!isPatient || !isPassing(error)) {
@@ -94,7 +98,10 @@ function configOf(url: string, { databaseMs }: PostgresOptions['limits']): pg.Po
   }
   try {
     void new pg.Client(config)
-  } catch {
+  } catch (error) {
+    const { path } = error as NodeJS.ErrnoException
+    if (path !== undefined)
+      throw new DatabaseError(`its address names ${path}, which cannot be read`)
     // The error of the parser would show the password.
     throw new DatabaseError('this is no address of a Postgres database')
   }
@@ -111,37 +118,52 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
 }
 
 /** Checks the server and migrates. @returns the epoch */
-async function prepare(config: pg.ClientConfig): Promise<string> {
+async function prepare(config: pg.ClientConfig, makes: boolean): Promise<string> {
   const client = await connect({ ...config, query_timeout: MIGRATION_MS })
   try {
     const { rows } = await client.query(
       `SELECT current_setting('server_version_num')::int / 10000 AS version,
-         current_setting('fsync') = 'on' AS is_durable`,
+         current_setting('fsync') = 'on' AS is_durable,
+         current_setting('server_encoding') AS encoding`,
     )
-    const { version, is_durable: isDurable } = rows[0]
+    const { version, is_durable: isDurable, encoding } = rows[0]
     if (version < OLDEST_VERSION) {
       throw new DatabaseError(`version ${version} is too old; ${OLDEST_VERSION} is the oldest`)
+    }
+    if (!ENCODINGS.includes(encoding)) {
+      throw new DatabaseError(`its encoding is ${encoding}, in which not every message can be kept`)
     }
     if (!isDurable) {
       getLogger(['hearth']).warn('Postgres has fsync=off: a crash of its machine loses messages')
     }
-    return await migrate(client)
+    return await migrate(client, makes)
   } finally {
     await client.end()
   }
 }
 
 /** Brings the tables to the newest version, all of them or nothing. @returns the epoch */
-async function migrate(client: pg.Client): Promise<string> {
+async function migrate(client: pg.Client, makes: boolean): Promise<string> {
   await client.query('BEGIN')
   await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
+  // Not asked before: who has seen that a table is not there may see so again until the commit.
   const { rows } = await client.query("SELECT to_regclass('meta') IS NULL AS empty")
+  if (rows[0].empty && !makes) {
+    throw new DatabaseError('there is no log of Hearth in this database')
+  }
   if (rows[0].empty) {
     await client.query(`CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL);
       INSERT INTO meta VALUES (replace(gen_random_uuid()::text, '-', ''), 0)`)
   }
-  const { epoch, version } = (await client.query('SELECT epoch, version FROM meta')).rows[0]
+  const [meta] = (await client.query('SELECT epoch, version FROM meta')).rows
+  if (!meta) throw new DatabaseError('it is damaged, restore a backup: it has no epoch')
+  const { epoch, version } = meta
   if (version > VERSION) throw new DatabaseError('its tables were made by a newer Hearth')
+  if (version < VERSION && !makes) {
+    throw new DatabaseError(
+      'its tables were made by an earlier Hearth: start a server, which adapts them',
+    )
+  }
   if (version < VERSION) {
     for (const step of stepsAfter(version, 'postgres')) await client.query(step)
     // Made anew with every version; what an earlier one calls stays there for its nodes.
@@ -156,7 +178,13 @@ async function connect(config: pg.ClientConfig): Promise<pg.Client> {
   const client = new pg.Client(config)
   // Whatever breaks is told to who waits for an answer; an event nobody hears ends the process.
   client.on('error', () => {})
-  await client.connect()
+  try {
+    await client.connect()
+  } catch (error) {
+    // Else its socket would keep a tool from ending.
+    client.end().catch(() => {})
+    throw error
+  }
   return client
 }
 

@@ -71,7 +71,7 @@ export function openDataFile(
       release()
     }
     const walBytes = () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0
-    const assertKept = file === ':memory:' ? undefined : watch([file, `${file}.lock`], onDamage)
+    const assertKept = file === ':memory:' ? undefined : watch(opened, file, onDamage)
     const sql = createSqliteSql(opened, clock, { onDamage, assertKept })
     return { sql, db: opened, epoch, file, walBytes, close }
   } catch (error) {
@@ -92,21 +92,29 @@ function empty(db: Sqlite) {
 }
 
 /**
- * @param files  that are there
  * @param onDamage  hears of it as well
- * @returns to be called behind each work: throws {LogDamaged} when one of them was moved, deleted
- *   or replaced meanwhile. What SQLite writes from then on nobody would find again.
+ * @returns to be called behind each work: throws {LogDamaged} when the file, its -wal or its lock was
+ *   moved, deleted, replaced or cut meanwhile. What SQLite writes from then on nobody would find again.
  */
-function watch(files: readonly string[], onDamage: (error: LogDamaged) => void = () => {}) {
-  const mark = (file: string) => {
-    const { dev, ino } = statSync(file, { throwIfNoEntry: false }) ?? {}
-    return `${dev} ${ino}`
-  }
-  const marks = new Map(files.map((file) => [file, mark(file)]))
+function watch(db: Sqlite, file: string, onDamage: (error: LogDamaged) => void = () => {}) {
+  const look = (path: string) => statSync(path, { throwIfNoEntry: false })
+  const paths = [file, `${file}.lock`, `${file}-wal`]
+  const known = new Map(paths.map((path) => [path, look(path)]))
+  let damage: LogDamaged | undefined
   return () => {
-    for (const [file, was] of marks) {
-      if (mark(file) === was) continue
-      const damage = new LogDamaged(`${file} was moved, deleted or replaced`)
+    if (damage) throw damage
+    for (const [path, was] of known) {
+      const now = look(path)
+      // The -wal comes with the first read.
+      const isSame = !was || (now?.ino === was.ino && now.dev === was.dev)
+      // It is never shortened here, as nothing is vacuumed.
+      if (isSame && (path !== file || now!.size >= was!.size)) {
+        known.set(path, now)
+        continue
+      }
+      // All that is in a -wal without a name is still read by us, and may have been acknowledged.
+      empty(db)
+      damage = new LogDamaged(`${path} was moved, deleted, replaced or cut`)
       onDamage(damage)
       throw damage
     }

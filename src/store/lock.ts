@@ -1,6 +1,6 @@
 /** Who has a SQLite file: made when it is not there, held by one server or tool at a time. */
 
-import { chownSync, closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chownSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { runtime } from '#runtime'
 import type { Sqlite } from '../runtime/runtime.ts'
@@ -31,8 +31,13 @@ export function claim(file: string): () => void {
   } catch (error) {
     throw new DataFileError(`cannot write ${file}: ${(error as Error).message}`)
   }
+  const { dev, nlink } = statSync(file)
+  // The locks, and what is committed and not in it yet, lie beside it: in a container they would go.
+  if (dev !== statSync(dirname(file)).dev) {
+    throw new DataFileError(`${file} is mounted alone: mount its folder instead`)
+  }
   // Each name would have a lock of its own.
-  if (statSync(file).nlink > 1) {
+  if (nlink > 1) {
     throw new DataFileError(
       `${file} has a second name (a hard link): delete the one that is not used`,
     )
@@ -71,13 +76,21 @@ export function tryLock(path: string, waitMs = 0): (() => void) | null {
  * we have on it (POSIX).
  */
 function makeFile(path: string) {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(path))
   try {
     closeSync(openSync(path, 'wx', 0o600))
     giveToOwner(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+}
+
+/** With those above it that are not there. */
+export function makeFolder(path: string) {
+  if (existsSync(path)) return
+  makeFolder(dirname(path))
+  mkdirSync(path, { mode: 0o700 })
+  giveToOwner(path)
 }
 
 /** What root makes beside a server is its user's, who could not open it else: the folder's. */

@@ -1,7 +1,7 @@
 /** The SQLite file: who may open it, what it says when not, and what is left in its bytes. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -9,9 +9,11 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -91,14 +93,31 @@ test('a file with two names, and a link that leads nowhere', (t) => {
   assert.ok(!existsSync(`${folder}/nowhere.db`))
 })
 
+test('a file that is mounted without its folder is refused', (t) => {
+  const [folder, other] = [tempFolder(t), mkdtempSync('/dev/shm/hearth-')]
+  t.after(() => rmSync(other, { recursive: true }))
+  const file = `${folder}/hearth.db`
+  for (const path of [file, `${other}/hearth.db`]) writeFileSync(path, '')
+  const { status } = spawnSync('mount', ['--bind', `${other}/hearth.db`, file])
+  if (status !== 0) return t.skip('only root can mount')
+  try {
+    assertRefused(file, 'hearth.db', 'mount its folder')
+  } finally {
+    execFileSync('umount', [file])
+  }
+})
+
 test("what root makes is the owner's of the folder", (t) => {
   const folder = tempFolder(t)
   if (statSync(folder).uid !== 0) return t.skip('only root can give it away')
   chownSync(folder, 65_534, 65_534)
-  open(t, `${folder}/hearth.db`)
-  for (const name of readdirSync(folder)) {
-    const { uid, mode } = statSync(`${folder}/${name}`)
-    assert.deepEqual([uid, mode & 0o777], [65_534, 0o600], name)
+  open(t, `${folder}/deep/er/hearth.db`)
+  const made = readdirSync(folder, { recursive: true }).map((name) => `${folder}/${name}`)
+  assert.ok(made.length >= 6)
+  for (const path of made) {
+    const { uid, mode } = statSync(path)
+    const wanted = /\/(deep|er)$/.test(path) ? 0o700 : 0o600
+    assert.deepEqual([uid, mode & 0o777], [65_534, wanted], path)
   }
 })
 

@@ -66,6 +66,21 @@ void test('opening Postgres', async (t) => {
     assert.deepEqual(meta, [{ epoch: [...epochs][0], version: VERSION }])
   })
 
+  await check(
+    'a log without an epoch, and an encoding that cannot keep every text',
+    async (each) => {
+      const url = await server.newDatabase()
+      await server.query(url, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
+      await assert.rejects(openDatabase(each, url), /no epoch/)
+      const latin = `latin_${crypto.randomUUID().slice(0, 8)}`
+      const more = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+      await server.query(url, `CREATE DATABASE ${latin} ${more}`)
+      const other = new URL(url)
+      other.pathname = `/${latin}`
+      await assert.rejects(openDatabase(each, other.href), /encoding is LATIN1/)
+    },
+  )
+
   for (const version of [1, 2, 3]) {
     await check(`the tables of version ${version} keep all, and their epoch`, async (each) => {
       const url = await server.newDatabase()

@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
-import { closeSync, copyFileSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { runtime } from '#runtime'
 import { createLog } from '../../src/store/create-log.ts'
@@ -91,6 +100,7 @@ test('nothing is acknowledged in a file that is not where it is looked for any m
     ['', (path: string) => rmSync(path)],
     ['', (path: string) => renameSync(path, `${path}.away`)],
     ['', (path: string) => (copyFileSync(path, `${path}.new`), renameSync(`${path}.new`, path))],
+    ['', (path: string) => truncateSync(path)],
     ['.lock', (path: string) => rmSync(path)],
   ] as const) {
     const { file, log, damages } = open(t)
@@ -98,9 +108,20 @@ test('nothing is acknowledged in a file that is not where it is looked for any m
     take(`${file}${suffix}`)
     await assert.rejects(log.append([say(ann)]), LogDamaged)
     await assert.rejects(log.saveReads([]), LogDamaged)
-    assert.equal(damages.length, 2)
+    assert.equal(damages.length, 1)
     assert.match(damages[0]!.message, new RegExp(`hearth.db${suffix} was moved`))
   }
+})
+
+test('when the -wal is deleted, what was acknowledged and waited in it is taken into the file', async (t) => {
+  const { file, log, close } = open(t)
+  const drafts = [say(ann), say(ann), say(ann)]
+  assert.deepEqual(tell(await log.append(drafts)), [1, 2, 3])
+  rmSync(`${file}-wal`)
+  await assert.rejects(log.saveReads([]), LogDamaged)
+  close()
+  const next = open(t, file)
+  assert.equal((await next.log.page('lobby', 9)).messages.length, 3)
 })
 
 test('a damaged file is not opened, and says what helps', async (t) => {

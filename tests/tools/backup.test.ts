@@ -141,6 +141,7 @@ test('a log that somebody reads is not replaced: its last commits may wait in th
   reader.prepare('SELECT * FROM messages').all()
   await withLog(t, env, ({ log }) => log.append([say(ann, 'two')]))
   await assertRefused(run(restore, env, file, '--replace'), 'somebody reads')
+  assert.ok(!existsSync(`${env.DATA_FILE}.part`))
   reader.exec('COMMIT')
   await withLog(t, env, async ({ log }) => {
     assert.equal((await log.page('lobby', 9)).head, 2)

@@ -2,10 +2,24 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { check } from '../../tools/check.ts'
+import { exportLog } from '../../tools/export.ts'
 import { move } from '../../tools/move.ts'
+import { useStore } from '../../tools/place.ts'
+import { readEpoch } from '../../tools/store.ts'
 import { connect, newcomer, post, signIn, startServer } from '../helpers.ts'
 import { startPostgres } from '../postgres.ts'
-import { assertRefused, faults, newFile, run } from './places.ts'
+import { ann, say } from '../store/drafts.ts'
+import {
+  assertRefused,
+  beside,
+  configOf,
+  faults,
+  newFile,
+  run,
+  withLog,
+  type Env,
+} from './places.ts'
 
 test('nobody notices but by the new address of the data', async (t) => {
   const server = await startPostgres(t)
@@ -59,6 +73,58 @@ test('nobody notices but by the new address of the data', async (t) => {
   const lost = await connect(t, old.url, ann.account)
   const elsewhere = await lost.join('lobby', { after: 3, epoch: joined.epoch })
   assert.equal(elsewhere.joined.reset, true, 'the file is another log from now on')
+})
+
+test('a move that was cut off behind the last commit is brought to its end', async (t) => {
+  const server = await startPostgres(t)
+  const env = await newFile(t)
+  const DATABASE_URL = await server.newDatabase()
+  await withLog(t, env, ({ log }) => log.append([say(ann, 'one'), say(ann, 'two')]))
+  const epochOf = (place: Env) => beside(place, ({ query }) => readEpoch(query))
+  const epoch = await epochOf(env)
+  await run(move, env, DATABASE_URL)
+  assert.equal(await epochOf({ DATABASE_URL }), epoch)
+  await useStore({ config: configOf(env), tell: () => {} }, 'write', ({ query }) =>
+    query('UPDATE meta SET epoch = $1', [epoch]),
+  )
+  const { told } = await run(move, env, DATABASE_URL)
+  assert.match(told, /^all is in Postgres/)
+  assert.notEqual(await epochOf(env), epoch)
+  assert.equal(await epochOf({ DATABASE_URL }), epoch)
+  assert.deepEqual(await faults({ DATABASE_URL }), [])
+})
+
+test('of two that move into one database at once one is refused', async (t) => {
+  const server = await startPostgres(t)
+  const DATABASE_URL = await server.newDatabase()
+  const files = [await newFile(t), await newFile(t)]
+  for (const [nth, env] of files.entries()) {
+    await withLog(t, env, ({ log }) => log.append([say(ann, 'one', { room: `room-${nth}` })]))
+  }
+  const ends = await Promise.allSettled(files.map((env) => run(move, env, DATABASE_URL)))
+  const refused = ends.flatMap((end) => (end.status === 'rejected' ? [String(end.reason)] : []))
+  assert.equal(refused.length, 1)
+  assert.match(refused[0]!, /is not empty/)
+  assert.equal((await server.query(DATABASE_URL, 'SELECT room FROM rooms')).length, 1)
+})
+
+test('tools that only look make no tables, and take nothing else for a log', async (t) => {
+  const server = await startPostgres(t)
+  const refuse = async (url: string, ...words: string[]) => {
+    for (const command of [check, exportLog]) {
+      await assertRefused(run(command, { DATABASE_URL: url }), ...words)
+    }
+  }
+  const foreign = await server.newDatabase()
+  await server.query(foreign, 'CREATE TABLE orders (nth int)')
+  await refuse(foreign, 'no log of Hearth')
+  const tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+  assert.deepEqual(await server.query(foreign, tables), [{ relname: 'orders' }])
+  const old = await server.newDatabase()
+  await server.query(old, 'CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL)')
+  await refuse(old, 'no epoch')
+  await server.query(old, "INSERT INTO meta VALUES ('old', 4)")
+  await refuse(old, 'earlier Hearth', 'start a server')
 })
 
 test('what cannot be moved', async (t) => {
