@@ -94,8 +94,11 @@ test('a file with two names, and a link that leads nowhere', (t) => {
 })
 
 test('a file that is mounted without its folder is refused', (t) => {
-  const [folder, other] = [tempFolder(t), mkdtempSync('/dev/shm/hearth-')]
+  const folder = tempFolder(t)
+  if (!existsSync('/dev/shm')) return t.skip('there is no second file system')
+  const other = mkdtempSync('/dev/shm/hearth-')
   t.after(() => rmSync(other, { recursive: true }))
+  if (statSync(other).dev === statSync(folder).dev) return t.skip('it is on the same file system')
   const file = `${folder}/hearth.db`
   for (const path of [file, `${other}/hearth.db`]) writeFileSync(path, '')
   const { status } = spawnSync('mount', ['--bind', `${other}/hearth.db`, file])
