@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs'
 
 /** The newest version of the tables. */
-export const VERSION = 6
+export const VERSION = 7
 
-const STEPS = { sqlite: [1, 2, 3, 4, 5, 6], postgres: [1, 2, 3, 4] }
+const STEPS = { sqlite: [1, 2, 3, 4, 5, 6, 7], postgres: [1, 2, 3, 4, 7] }
 
 /** The statements that lead from a version to the next ones, in order. */
 export function stepsAfter(version: number, database: keyof typeof STEPS): string[] {

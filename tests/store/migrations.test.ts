@@ -57,7 +57,8 @@ function fill(version: number, seenAt: string) {
   return `UPDATE meta SET epoch = 'old';
     INSERT INTO users (id, name, name_key, kind) VALUES ('${ann.id}', 'Ann', 'ann', 'guest'),
       ('${bob.id}', 'Bob', 'bob', 'guest');
-    INSERT INTO sessions VALUES ('ha', '${ann.id}', 'member', ${seenAt}, NULL);
+    INSERT INTO sessions (hash, user_id, role, seen_at)
+      VALUES ('ha', '${ann.id}', 'member', ${seenAt});
     INSERT INTO rooms (room, head) VALUES ('lobby', 7), ('garden', 1);
     INSERT INTO members (room, user_id, read) VALUES ('lobby', '${ann.id}', 1);
     ${SAID.map((draft, index) => toInsert(draft, draft.room === 'lobby' ? index + 1 : 1)).join('\n')}
@@ -149,14 +150,16 @@ test('both databases have come to the same version', () => {
 
 void test('Postgres', async (t) => {
   const server = await startPostgres(t)
-  const functions = `${ROOT}/tests/store/released/postgres-functions-4.sql`
+  const released = (version: number) =>
+    readFileSync(`${ROOT}/tests/store/released/postgres-functions-${version}.sql`, 'utf8')
   const openOld = async (each: TestContext, version: number) => {
     const url = await server.newDatabase()
     const run = (text: string) => server.query(url, text)
     await run(`CREATE TABLE meta (epoch text NOT NULL, version int NOT NULL);
       INSERT INTO meta VALUES ('', ${version})`)
-    for (const step of POSTGRES.slice(0, version)) await run(step)
-    if (version === 4) await run(readFileSync(functions, 'utf8'))
+    const left = stepsAfter(version, 'postgres').length
+    for (const step of POSTGRES.slice(0, POSTGRES.length - left)) await run(step)
+    if (version === 4 || version === 6) await run(released(version))
     if (version === VERSION) await run(readSql('postgres-functions'))
     await run(fill(version, 'now()'))
     if (version === 3) {
@@ -165,7 +168,7 @@ void test('Postgres', async (t) => {
     }
     return openPostgres(each, url)
   }
-  for (const version of [1, 2, 3, 4, VERSION]) {
+  for (const version of [1, 2, 3, 4, 6, VERSION]) {
     await t.test(`tables of version ${version} keep everything, and go on`, async (each) => {
       const db = await openOld(each, version)
       await assertKept(await openLog(db, new TestClock()), db.query, version)

@@ -1,0 +1,12 @@
+-- Version 7: what people see of their devices, members and invitations; which rule made the name keys.
+
+-- Times are milliseconds; null: from before this version.
+ALTER TABLE sessions ADD COLUMN made_at INTEGER;
+-- The client address (IPv6: its /64) and the program, as it calls itself, that signed in.
+ALTER TABLE sessions ADD COLUMN address TEXT;
+ALTER TABLE sessions ADD COLUMN agent TEXT;
+ALTER TABLE members ADD COLUMN since INTEGER;
+-- Whether the first user who shows it uses it up.
+ALTER TABLE invites ADD COLUMN once INTEGER NOT NULL DEFAULT 0;
+-- The version of the rule by which users.name_key was made of users.name.
+ALTER TABLE meta ADD COLUMN names TEXT;
