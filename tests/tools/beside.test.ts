@@ -158,7 +158,9 @@ async function writeMuch(t: TestContext, file: string) {
   const db = runtime.openSqlite(file)
   t.after(db.close)
   db.exec('PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 10000; PRAGMA synchronous = OFF')
-  const put = db.prepare("INSERT OR REPLACE INTO invites VALUES ('h', ?, 0)")
+  const put = db.prepare(
+    "INSERT OR REPLACE INTO invites (hash, room, expires_at) VALUES ('h', ?, 0)",
+  )
   const settle = createRelief({ db, file }, assert.fail, { most: 1_200 })
   let most = 0
   for (let n = 0; n < 60; n += 1) {
@@ -180,7 +182,9 @@ test('a server that does not answer is waited for so long, and the person told w
   const hasty = { ...systemClock, after: (_: number, go: () => void) => systemClock.after(0, go) }
   const settle = createRelief({ db, file }, (line) => told.push(line), { most: 10, clock: hasty })
   for (let n = 0; n < 2; n += 1) {
-    db.prepare("INSERT OR REPLACE INTO invites VALUES ('h', ?, 0)").all(`${n}`.padEnd(200_000))
+    db.prepare("INSERT OR REPLACE INTO invites (hash, room, expires_at) VALUES ('h', ?, 0)").all(
+      `${n}`.padEnd(200_000),
+    )
     await settle()
   }
   assert.equal(told.length, 1)
