@@ -73,6 +73,8 @@ export const DEFAULT_LIMITS = {
   sessionsPerMinute: 30,
   connectionsPerUser: 8,
   connectionsPerIp: 64,
+  /** How many /64 networks of one IPv6 site (/48) may do all that an address may, at the same time. */
+  networksPerSite: 4,
   connections: 10_000,
   roomsPerConnection: 32,
 
@@ -152,6 +154,12 @@ export class TokenBucket {
       return 0
     }
     return Math.ceil(((1 - this.#tokens) / this.#rate) * 1000)
+  }
+
+  /** Takes what a piece of work turned out to cost, though it is not there: the next ones wait for it. */
+  pay(tokens: number, now: number) {
+    this.#refill(now)
+    this.#tokens -= tokens
   }
 
   isFull(now: number): boolean {

@@ -27,6 +27,14 @@ test('a bucket says when to come back, and means it', () => {
   }
 })
 
+test('what work turned out to cost is paid by waiting', () => {
+  const bucket = new TokenBucket(2, 4, 0)
+  assert.equal(bucket.take(0), 0)
+  bucket.pay(5, 0)
+  assert.equal(bucket.take(0), 1_500)
+  assert.equal(bucket.take(1_500), 0)
+})
+
 test('a bucket is full again, never more', () => {
   const bucket = new TokenBucket(1, 2, 0)
   assert.ok(bucket.isFull(0))

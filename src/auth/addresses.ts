@@ -4,6 +4,10 @@ import ipaddr from 'ipaddr.js'
 
 /** Bits of an IPv6 address that one customer shares with nobody (RFC 6177). */
 const IPV6_PREFIX = 64
+/** Bits of what a provider gives to one customer at most: the 65,536 networks in it are one person's. */
+const IPV6_SITE = 48
+/** As some proxies write it: the address with its port, or IPv6 in brackets. */
+const WITH_PORT = /^(?:(\d+(?:\.\d+){3}):\d{1,5}|\[([^\]]*)\](?::\d{1,5})?)$/
 
 /**
  * @param peer  address of the TCP peer
@@ -18,9 +22,19 @@ export function clientAddress(peer: string, forwardedFor: string | undefined, pr
   return canonical(address) ?? canonical(peer) ?? 'unknown'
 }
 
-function canonical(address: string): string | null {
+/** The IPv6 /48 around an address, of which one customer may have all; null for IPv4. */
+export function siteOf(address: string): string | null {
+  return ipaddr.IPv6.isValid(address) ? networkOf(address, IPV6_SITE) : null
+}
+
+function canonical(written: string): string | null {
+  const [, v4, v6] = WITH_PORT.exec(written) ?? []
+  const address = v4 ?? v6 ?? written
   if (!ipaddr.isValid(address)) return null
   const parsed = ipaddr.process(address)
-  if (parsed.kind() === 'ipv4') return parsed.toString()
-  return ipaddr.IPv6.networkAddressFromCIDR(`${parsed.toString()}/${IPV6_PREFIX}`).toString()
+  return parsed.kind() === 'ipv4' ? parsed.toString() : networkOf(parsed.toString(), IPV6_PREFIX)
+}
+
+function networkOf(address: string, bits: number) {
+  return ipaddr.IPv6.networkAddressFromCIDR(`${address}/${bits}`).toString()
 }

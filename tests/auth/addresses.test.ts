@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { clientAddress } from '../../src/auth/addresses.ts'
+import { AddressBuckets } from '../../src/auth/address-buckets.ts'
+import { clientAddress, siteOf } from '../../src/auth/addresses.ts'
 
 const PEER = '10.0.0.1'
 
@@ -43,9 +44,13 @@ test('what is no address falls back to the peer', () => {
   const garbage = [
     'unknown',
     '_hidden',
-    '1.2.3.4:5678',
-    '[::1]:80',
     '999.1.1.1',
+    '999.1.1.1:80',
+    '1.2.3.4:',
+    '1.2.3.4:5678:9',
+    '[1.2.3.4',
+    '[]:80',
+    '[1.2.3.4:80]',
     '<script>',
     '::1::',
     '/',
@@ -53,4 +58,40 @@ test('what is no address falls back to the peer', () => {
   for (const header of garbage) assert.equal(clientAddress(PEER, header, 1), PEER, header)
   assert.equal(clientAddress('', undefined, 0), 'unknown')
   assert.equal(clientAddress('', 'x', 1), 'unknown')
+})
+
+test('a port behind the address, as some proxies write it, is left out', () => {
+  const cases = {
+    '1.2.3.4:5678': '1.2.3.4',
+    '[2001:db8:0:1::5]:443': '2001:db8:0:1::',
+    '[2001:db8:0:1::5]': '2001:db8:0:1::',
+    '[::ffff:1.2.3.4]:80': '1.2.3.4',
+  }
+  for (const [header, expected] of Object.entries(cases)) {
+    assert.equal(clientAddress(PEER, header, 1), expected, header)
+  }
+})
+
+test('an IPv6 address belongs to a site, its /48; IPv4 to none', () => {
+  const networks = ['2001:db8:7:1::', '2001:db8:7:ffff::', '2001:db8:8::']
+  assert.deepEqual(networks.map(siteOf), ['2001:db8:7::', '2001:db8:7::', '2001:db8:8::'])
+  assert.deepEqual(['1.2.3.4', 'unknown', ''].map(siteOf), [null, null, null])
+})
+
+test('an IPv6 site may do as much as four of its networks, any IPv4 address as much as any', () => {
+  const buckets = new AddressBuckets(1, 2)
+  const taken = (address: string) => [0, 0, 0].map(() => buckets.take(address, 0) === 0)
+  const networks = [1, 2, 3, 4, 5].map((n) => `2001:db8:7:${n}::`)
+  const [first, , , fourth, fifth] = networks.map(taken)
+  assert.deepEqual(
+    [first, fourth],
+    [
+      [true, true, false],
+      [true, true, false],
+    ],
+  )
+  assert.deepEqual(fifth, [false, false, false])
+  assert.deepEqual(taken('2001:db8:8:1::'), [true, true, false])
+  assert.deepEqual(['1.2.3.4', '1.2.3.5'].map(taken), [first, first])
+  assert.equal(buckets.take(networks[4]!, 1_000), 0)
 })

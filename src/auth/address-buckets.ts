@@ -1,0 +1,22 @@
+/** How often an address may ask, whoever comes from it: users are free, networks are not. */
+
+import { Buckets, DEFAULT_LIMITS } from '../limits.ts'
+import { siteOf } from './addresses.ts'
+
+/** A bucket for each address, and for each IPv6 site one of several addresses. */
+export class AddressBuckets {
+  readonly #addresses: Buckets
+  readonly #sites: Buckets
+
+  /** @param rate  tokens per second of one address, or IPv6 /64 @param burst  at once */
+  constructor(rate: number, burst: number, networksPerSite = DEFAULT_LIMITS.networksPerSite) {
+    this.#addresses = new Buckets(rate, burst)
+    this.#sites = new Buckets(rate * networksPerSite, burst * networksPerSite)
+  }
+
+  /** As a bucket's. @param address  as `clientAddress` gives it */
+  take(address: string, now: number): number {
+    const site = siteOf(address)
+    return this.#addresses.take(address, now) || (site === null ? 0 : this.#sites.take(site, now))
+  }
+}
