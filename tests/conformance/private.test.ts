@@ -188,6 +188,23 @@ test('revoked invitations open nothing', async (t) => {
   }
 })
 
+test('a stranger learns that a private room exists, and nothing else of it', async (t) => {
+  const { url, ask } = await setUp(t)
+  const [ann, eve] = [await signIn(url, 'Ann'), await signIn(url, 'Eve')]
+  await ask('POST', '/rooms', ann, { room: 'den' })
+  const read = async (room: string) => (await ask('GET', `/rooms/${room}/messages`, eve)).result
+  // As docs/security.md says: one space of names cannot hide which of them are taken.
+  assert.deepEqual([await read('den'), await read('elsewhere')], ['403 forbidden', '200'])
+  assert.equal((await ask('POST', '/rooms', eve, { room: 'den' })).result, '409 conflict')
+  const show = (room: string) => {
+    return ask('POST', `/rooms/${room}/members`, eve, { invite: 'x'.repeat(43) })
+  }
+  const answers = [await show('den'), await show('elsewhere')]
+  assert.deepEqual(answers[0], answers[1])
+  assert.equal(answers[0]?.result, '403 forbidden')
+  assert.doesNotMatch(JSON.stringify(answers), /Ann/)
+})
+
 test('the owner and an admin may delete what others wrote, and nobody else', async (t) => {
   const { url, ask, invite } = await setUp(t, { env: { ADMIN_TOKEN: ADMIN } })
   const [ann, bob] = [await newcomer(t, url, 'Ann'), await newcomer(t, url, 'Bob')]
