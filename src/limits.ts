@@ -62,6 +62,8 @@ export const DEFAULT_LIMITS = {
   /** Pages of `join`, `history` and HTTP. */
   readRate: 5,
   readBurst: 40,
+  /** Memberships for which the list of rooms costs one more. */
+  roomsPerRead: 100,
   /** `rate_limited` answers per second and connection; the rest is dropped. */
   refusalRate: 20,
   /** Refused or invalid frames on one connection that end it, and the time they count for. */
@@ -146,14 +148,18 @@ export class TokenBucket {
     this.#at = now
   }
 
-  /** Takes one token; else says in how many ms there will be one. 0: taken. */
-  take(now: number): number {
+  /**
+   * Takes tokens; else says in how many ms there will be enough. 0: taken. What costs more than the
+   * bucket holds is let through when it is full, and the next ones wait for it.
+   */
+  take(now: number, tokens = 1): number {
     this.#refill(now)
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1
+    const needed = Math.min(tokens, this.#burst)
+    if (this.#tokens >= needed) {
+      this.#tokens -= tokens
       return 0
     }
-    return Math.ceil(((1 - this.#tokens) / this.#rate) * 1000)
+    return Math.ceil(((needed - this.#tokens) / this.#rate) * 1000)
   }
 
   /** Takes what a piece of work turned out to cost, though it is not there: the next ones wait for it. */

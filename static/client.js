@@ -234,8 +234,9 @@ export class Client {
     const asked = ++this.#asked
     // One that is entered from now on may be missing in the answer.
     const entered = [...this.rooms.values()].filter(({ timeline }) => timeline.epoch !== undefined)
-    const { value } = await this.#api.rooms()
+    const { value, failure } = await this.#api.rooms()
     if (asked !== this.#asked) return
+    if (failure?.retryAfterMs !== undefined) this.#refreshSoon(failure.retryAfterMs)
     const listed = new Set(value?.map(({ room }) => room))
     for (const { name } of value ? entered : []) {
       if (listed.has(name) || name === this.current) continue
@@ -253,10 +254,10 @@ export class Client {
     this.#onChange()
   }
 
-  #refreshSoon() {
+  #refreshSoon(ms = REFRESH_MS) {
     if (this.#asksSoon) return
     this.#asksSoon = true
-    this.#clock.after(REFRESH_MS, () => {
+    this.#clock.after(ms, () => {
       this.#asksSoon = false
       if (this.connection.state === 'open') void this.#refresh()
     })

@@ -27,6 +27,15 @@ test('a bucket says when to come back, and means it', () => {
   }
 })
 
+test('what costs more than one is taken whole or not at all, and no more than all is asked for', () => {
+  const bucket = new TokenBucket(2, 4, 0)
+  assert.equal(bucket.take(0, 3), 0)
+  assert.equal(bucket.take(0, 3), 1_000)
+  assert.equal(bucket.take(0), 0, 'a refusal took nothing')
+  assert.equal(bucket.take(2_000, 10), 0, 'with a full bucket')
+  assert.equal(bucket.take(2_000), 3_500)
+})
+
 test('what work turned out to cost is paid by waiting', () => {
   const bucket = new TokenBucket(2, 4, 0)
   assert.equal(bucket.take(0), 0)

@@ -13,6 +13,7 @@ import type { FrameOf } from '../protocol.ts'
 import { credentialOf } from './auth.ts'
 import type { Places } from './places.ts'
 import { problem, readBody } from './problem.ts'
+import { tooOften } from './rate-limit.ts'
 import { inRoom } from './rooms.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
 
@@ -148,11 +149,6 @@ function refuse(
   const isLater = code === 'unavailable'
   const retry = isLater ? { retryAfterMs: config.limits.logRetryMs } : {}
   return problem(c, code === 'invalid_frame' ? 'invalid' : code, { detail, ...retry })
-}
-
-function tooOften(c: RoomContext, { hub, clock }: Services, of: 'reads' | 'messages') {
-  const retryAfterMs = hub.user(c.var.session.user.id)[of].take(clock.now())
-  return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : null
 }
 
 /** An answer whose messages are JSON already. */

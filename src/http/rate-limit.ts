@@ -5,7 +5,7 @@ import { createMiddleware } from 'hono/factory'
 import type { Clock } from '../clock.ts'
 import { Buckets } from '../limits.ts'
 import { problem } from './problem.ts'
-import type { HearthEnv } from './services.ts'
+import type { HearthEnv, Services } from './services.ts'
 
 /**
  * Lets `perMinute` requests a minute through for each key; all at once, if they come so.
@@ -21,4 +21,18 @@ export function rateLimit(
     const retryAfterMs = buckets.take(keyOf(c), clock.now())
     return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : next()
   })
+}
+
+/**
+ * Takes tokens that the user has for work of a kind, by socket and over HTTP together.
+ * @returns the answer that there are not enough; null: taken
+ */
+export function tooOften(
+  c: Context<HearthEnv>,
+  { hub, clock }: Services,
+  of: 'reads' | 'messages',
+  tokens = 1,
+) {
+  const retryAfterMs = hub.user(c.var.session.user.id)[of].take(clock.now(), tokens)
+  return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : null
 }

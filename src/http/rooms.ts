@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { Id, Invitation, NewInvitation, NewRoom, Room } from '../../static/protocol.js'
 import { signedIn } from './auth.ts'
 import { problem, readBody } from './problem.ts'
-import { rateLimit } from './rate-limit.ts'
+import { rateLimit, tooOften } from './rate-limit.ts'
 import { type HearthEnv, type Services } from './services.ts'
 
 const NOT_OWNED = { detail: 'only its owner may do this' }
@@ -19,8 +19,12 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   const routes = new Hono<HearthEnv>()
 
   routes.get('/rooms', onlySignedIn, async (c) => {
+    const { id } = c.var.session.user
+    const price = 1 + (await hub.log.roomCount(id)) / limits.roomsPerRead
+    const refusal = tooOften(c, services, 'reads', price)
+    if (refusal) return refusal
     await hub.saveReads()
-    return c.json(await hub.log.rooms(c.var.session.user.id))
+    return c.json(await hub.log.rooms(id))
   })
 
   routes.post('/rooms', onlySignedIn, rate, async (c) => {

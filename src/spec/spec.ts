@@ -65,6 +65,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /api/rooms': {
     summary: 'The rooms one is a member of, and what is unread there',
     answers: { 200: ['by name', 'Rooms'] },
+    refusals: ['rate_limited'],
   },
   'POST /api/rooms': {
     summary: 'Make a private room',

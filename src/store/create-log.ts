@@ -30,6 +30,7 @@ export function createLog(options: LogOptions): Log {
   const visitor = (room: string, user: string, session: string, after: number | undefined) => {
     return { room, user, session, after, now: clock.date() }
   }
+  const rooms = (user: string) => sql.run(() => doors.roomsOf(user))
   return {
     epoch,
     append: options.rests ? withRests(append, clock) : append,
@@ -42,7 +43,8 @@ export function createLog(options: LogOptions): Log {
     page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>
       sql.run(() => reads.readPage(reads.PAGE, limit, [room, before, limit + 1])),
     compare: (positions) => sql.run(() => reads.compare(sql, positions)),
-    rooms: (user) => sql.run(() => doors.roomsOf(user)),
+    roomCount: (user) => sql.run(() => doors.roomCountOf(user)),
+    rooms: options.rests ? inTurn(rooms, clock) : rooms,
     saveReads: (reads) => sql.run(() => doors.saveReads(sql, reads)),
     close,
   }
@@ -90,15 +92,26 @@ function byStatements(sql: Sql): appends.AppendNew {
       })
 }
 
-/** An append that took d ms is followed by a rest of d ms, for all else that there is to do. */
-function withRests(append: Log['append'], clock: Clock): Log['append'] {
+/** As `withRests`, one after the other: what comes together must not hold up the loop together. */
+function inTurn<A, T>(work: (asked: A) => Promise<T>, clock: Clock): (asked: A) => Promise<T> {
+  const rested = withRests(work, clock)
+  let last: Promise<unknown> = Promise.resolve()
+  return (asked) => {
+    const done = last.then(() => rested(asked))
+    last = done.catch(() => {})
+    return done
+  }
+}
+
+/** Work that took d ms is followed by a rest of d ms, for all else that there is to do. */
+function withRests<A, T>(work: (asked: A) => Promise<T>, clock: Clock): (asked: A) => Promise<T> {
   let notBefore = 0
-  return async (drafts) => {
+  return async (asked) => {
     const wait = notBefore - clock.now()
     if (wait > 0) await sleep(clock, wait)
     const started = clock.now()
     try {
-      return await append(drafts)
+      return await work(asked)
     } finally {
       const ended = clock.now()
       notBefore = ended + (ended - started)

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as v from 'valibot'
 import { Link, Rooms, Session, Ticket } from '../../static/protocol.js'
+import { hashSecret } from '../../src/auth/secrets.ts'
 import { LogUnavailable, SearchTooLong, type Search } from '../../src/store/log.ts'
 import { assertProblem, openApp, ORIGIN } from './app.ts'
 
@@ -210,6 +211,27 @@ test('rooms one is a member of', async (t) => {
   const response = await get('/api/rooms', bearer)
   assert.equal(response.headers.get('cache-control'), 'no-store')
   assert.deepEqual(v.parse(Rooms, await response.json()), [])
+})
+
+test('the list of rooms is charged as a read, and more of them cost more', async (t) => {
+  const { hub, clock, get, signIn } = openApp(t)
+  const { bearer, token } = await signIn('Ann')
+  const { readBurst, readRate, roomsPerRead } = hub.limits
+  for (let n = 0; n < readBurst; n += 1) {
+    assert.equal((await get('/api/rooms', bearer)).status, 200)
+  }
+  const refused = await get('/api/rooms', bearer)
+  assert.equal(refused.headers.get('retry-after'), '1')
+  await assertProblem(refused, 429, 'rate_limited')
+  await assertProblem(await get('/api/rooms/lobby/messages', bearer), 429, 'rate_limited')
+  const { user } = v.parse(Session, await (await get('/api/session', bearer)).json())
+  const rooms = Array.from({ length: roomsPerRead * 3 }, (_, n) => `room-${n}`)
+  for (const room of rooms) await hub.log.enter(room, user.id, hashSecret(token))
+  clock.skip((readBurst / readRate) * 1_000)
+  // They come together, as those do that somebody pipelines.
+  const asked = await Promise.all(rooms.slice(0, 20).map(async () => get('/api/rooms', bearer)))
+  assert.equal(asked.filter(({ status }) => status === 200).length, readBurst / (1 + 3))
+  assert.equal(asked.filter(({ status }) => status === 429).length, 20 - readBurst / (1 + 3))
 })
 
 test('what goes wrong inside is told to the operator, and to nobody else', async (t) => {

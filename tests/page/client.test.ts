@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Answer } from '../../static/api.js'
+import type { Answer, Failure } from '../../static/api.js'
 import { Client } from '../../static/client.js'
 import { createMemoryStore } from '../../static/outbox.js'
 import { entryOf, FakeClock, fakeSockets, idOf, me, messageOf } from './fakes.ts'
@@ -14,13 +14,21 @@ function setUp({ rooms = [] as Summary[], storage = createMemoryStore() } = {}) 
   const clock = new FakeClock()
   const { sockets, WebSocket } = fakeSockets()
   const states: string[] = []
-  const server = { ticket: { value: { ticket: TICKET, expiresAt: '' } } as Answer<never>, rooms }
+  const server = {
+    ticket: { value: { ticket: TICKET, expiresAt: '' } } as Answer<never>,
+    rooms,
+    /** Instead of the rooms. */
+    failure: undefined as Failure | undefined,
+    asked: 0,
+  }
   const mentions: string[] = []
   const api = {
     ticket: async () => server.ticket,
-    rooms: async () => ({
-      value: server.rooms.map((room) => ({ mentions: 0, private: false, ...room })),
-    }),
+    rooms: async () => {
+      server.asked += 1
+      if (server.failure) return { failure: server.failure }
+      return { value: server.rooms.map((room) => ({ mentions: 0, private: false, ...room })) }
+    },
   }
   const client = new Client({
     user: me,
@@ -538,6 +546,25 @@ test('rooms entered and left on another device are found out on waking', async (
   clock.pass(500)
   await settle()
   assert.equal(client.rooms.get('cellar')?.unread, 2, 'one that was read elsewhere')
+})
+
+test('a list that comes too soon is asked for again, then and not before', async () => {
+  const { client, clock, server } = await besideGarden({ head: 9, read: 9, unread: 0 })
+  server.rooms = [{ room: 'attic', head: 3, read: 0, unread: 3 }]
+  server.failure = { status: 429, code: 'rate_limited', retryAfterMs: 1_000 }
+  client.wake()
+  clock.pass(500)
+  await settle()
+  const { asked } = server
+  client.wake()
+  clock.pass(999)
+  await settle()
+  assert.equal(server.asked, asked)
+  server.failure = undefined
+  clock.pass(1)
+  await settle()
+  assert.equal(server.asked, asked + 1)
+  assert.equal(client.rooms.get('attic')?.unread, 3)
 })
 
 test('a room that was just left does not come back with an older list', async () => {

@@ -339,6 +339,13 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
     assert.deepEqual(await summary(), { ...expected, head: 6, read: 1, unread: 0, mentions: 0 })
     await log.append(Array.from({ length: 120 }, () => say(bob)))
     assert.equal((await summary())?.unread, 100)
+    // Whoever writes much and reads nothing is counted for among the newest alone.
+    await log.append(Array.from({ length: 150 }, () => say(user)))
+    assert.equal((await summary())?.unread, 50)
+    await log.append(Array.from({ length: 50 }, () => say(user)))
+    assert.equal((await summary())?.unread, 0)
+    assert.equal(await log.roomCount(user.id), 1)
+    assert.equal(await log.roomCount(bob.id), 0)
   })
 
   check('read positions go forward only, and no further than the head', async (opened) => {

@@ -185,6 +185,7 @@ export class MemoryLog implements Log {
   }
 
   leave = async () => {}
+  roomCount = async () => 0
   rooms = async () => []
   saveReads = async () => {}
   close = async () => {}
