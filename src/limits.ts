@@ -79,6 +79,9 @@ export const DEFAULT_LIMITS = {
   networksPerSite: 4,
   connections: 10_000,
   roomsPerConnection: 32,
+  /** Rooms that a user is a member of, and private ones that one owns. Who has more keeps them. */
+  membershipsPerUser: 1_000,
+  ownedPerUser: 100,
 
   ticketMs: 30_000,
   linkMs: 10 * MINUTE,

@@ -76,9 +76,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     await base.close()
   }
   return {
-    log: createLog({ ...base, clock, rests: !!file, onAppended: search?.note, close }),
+    log: createLog({ ...base, clock, limits, rests: !!file, onAppended: search?.note, close }),
     accounts: createAccounts(sql, limits, clock),
-    memberships: createMemberships(sql),
+    memberships: createMemberships(sql, limits),
     tickets: createTickets(sql, 'ticket', limits.ticketMs),
     links: createTickets(sql, 'link', limits.linkMs),
     ...{ search, bus, directory, place, walBytes: file?.walBytes },

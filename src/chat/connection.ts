@@ -246,8 +246,11 @@ export class Connection implements Subscriber {
   async #enter(frame: FrameOf<'join'>) {
     const { log } = this.#hub
     const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
-    if (entrance.signedIn && entrance.allowed) return entrance
-    if (!entrance.signedIn) this.close(CLOSE.SIGNED_OUT)
+    if (entrance.signedIn && entrance.allowed && !entrance.refusal) return entrance
+    if (entrance.refusal) {
+      const most = this.#hub.limits.membershipsPerUser
+      this.#refuse(frame, entrance.refusal, `you are in ${most} rooms, the most: leave one first`)
+    } else if (!entrance.signedIn) this.close(CLOSE.SIGNED_OUT)
     else {
       // It may have a seat there still, from before it was removed.
       this.expel(frame.room)

@@ -4,6 +4,7 @@ import { Hono, type Context, type Next } from 'hono'
 import { every } from 'hono/combine'
 import * as v from 'valibot'
 import { Id, Invitation, NewInvitation, NewRoom, Room } from '../../static/protocol.js'
+import type { Limits } from '../limits.ts'
 import { signedIn } from './auth.ts'
 import { problem, readBody } from './problem.ts'
 import { rateLimit, tooOften } from './rate-limit.ts'
@@ -32,6 +33,7 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
     if (refusal) return refusal
     const { room } = body
     const isNew = await memberships.create(room, c.var.session.user.id)
+    if (isNew === null) return problem(c, 'too_many', { detail: tooManyRooms(limits) })
     if (!isNew) return problem(c, 'conflict', { detail: 'there is a room of this name' })
     return c.json(
       { room, head: 0, read: 0, unread: 0, mentions: 0, private: true, owner: true },
@@ -59,6 +61,7 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
     const { body, refusal } = await readBody(c, Invitation)
     if (refusal) return refusal
     const isIn = await memberships.admit(c.req.param('room'), c.var.session.user.id, body.invite)
+    if (isIn === null) return problem(c, 'too_many', { detail: tooManyRooms(limits) })
     if (!isIn) return problem(c, 'forbidden', { detail: 'this invitation is not good' })
     return c.body(null, 204)
   })
@@ -76,6 +79,11 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   })
 
   return routes
+}
+
+/** For people. */
+function tooManyRooms({ membershipsPerUser, ownedPerUser }: Limits) {
+  return `you may be in ${membershipsPerUser} rooms, and own ${ownedPerUser}: leave some first`
 }
 
 /** Lets the signed-in through to what may be a room. */

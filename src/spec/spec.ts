@@ -71,7 +71,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'Make a private room',
     body: 'NewRoom',
     answers: { 201: ['the room, which the caller owns', 'RoomSummary'] },
-    refusals: ['invalid', 'conflict', 'rate_limited'],
+    refusals: ['invalid', 'conflict', 'rate_limited', 'too_many'],
   },
   'GET /api/rooms/:room/messages': {
     summary: 'Read a room’s log',
@@ -122,7 +122,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'Become a member by an invitation',
     body: 'Invitation',
     answers: { 204: NO_BODY },
-    refusals: ofRooms,
+    refusals: [...ofRooms, 'too_many'],
   },
   'DELETE /api/rooms/:room/members/:user': {
     summary: 'Remove a member from one’s own room',

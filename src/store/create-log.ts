@@ -1,10 +1,12 @@
 /** The log of any database, put together. */
 
 import { sleep, type Clock } from '../clock.ts'
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import * as appends from './append.ts'
 import * as doors from './doors.ts'
 import * as reads from './reads.ts'
 import type { Draft, Log, Outcome } from './log.ts'
+import { roomCountOf } from './memberships.ts'
 import { toEntry } from './rows.ts'
 import { ConstraintViolation, type Sql } from './sql.ts'
 
@@ -16,6 +18,7 @@ export interface LogOptions {
   appendNew?: appends.AppendNew
   epoch: string
   clock: Clock
+  limits?: Pick<Limits, 'membershipsPerUser'>
   /** Whether a commit holds up the event loop: then it gets as long to do the rest. */
   rests: boolean
   /** Hears in which rooms something was stored. */
@@ -25,7 +28,7 @@ export interface LogOptions {
 }
 
 export function createLog(options: LogOptions): Log {
-  const { sql, epoch, clock, close } = options
+  const { sql, epoch, clock, close, limits = DEFAULT_LIMITS } = options
   const append = createAppend(options)
   const visitor = (room: string, user: string, session: string, after: number | undefined) => {
     return { room, user, session, after, now: clock.date() }
@@ -35,7 +38,7 @@ export function createLog(options: LogOptions): Log {
     epoch,
     append: options.rests ? withRests(append, clock) : append,
     enter: (room, user, session, after) =>
-      sql.run(() => doors.enter(visitor(room, user, session, after))),
+      doors.enter(sql, visitor(room, user, session, after), limits.membershipsPerUser),
     visit: (room, user, session, after, claims = false) =>
       sql.run(() => doors.visit(visitor(room, user, session, after), claims)),
     leave: async (room, user) => void (await doors.leave(sql, room, user)),
@@ -43,7 +46,7 @@ export function createLog(options: LogOptions): Log {
     page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>
       sql.run(() => reads.readPage(reads.PAGE, limit, [room, before, limit + 1])),
     compare: (positions) => sql.run(() => reads.compare(sql, positions)),
-    roomCount: (user) => sql.run(() => doors.roomCountOf(user)),
+    roomCount: (user) => sql.run(() => roomCountOf(user)),
     rooms: options.rests ? inTurn(rooms, clock) : rooms,
     saveReads: (reads) => sql.run(() => doors.saveReads(sql, reads)),
     close,

@@ -1,7 +1,7 @@
 /** The rooms of a user: what is found at their doors, which ones there are, how far they are read. */
 
 import type { Entrance, ReadPosition, RoomSummary } from './log.ts'
-import { endMembership } from './memberships.ts'
+import { endMembership, isFull } from './memberships.ts'
 import { exec, first, rows, type Sql, type Work } from './sql.ts'
 
 /** Unread messages are counted up to this. */
@@ -59,20 +59,23 @@ function* look({ room, user, session, after, now }: Visitor): Work<Door> {
   return { entrance, isMember, isKnown: head !== null }
 }
 
-/** As `Log.enter`. */
-export function* enter(visitor: Visitor): Work<Entrance> {
-  const { room, user } = visitor
-  const { entrance, isMember, isKnown } = yield* look(visitor)
+/** As `Log.enter`. @param most  rooms that a user is a member of */
+export async function enter(sql: Sql, visitor: Visitor, most: number): Promise<Entrance> {
+  const { entrance, isMember, isKnown } = await sql.run(() => look(visitor))
   if (!entrance.signedIn || isMember || !entrance.allowed) return entrance
-  if (!isKnown) yield* addRoom(room)
-  yield* exec(
-    `INSERT INTO members (room, user_id)
-     SELECT room, $2 FROM rooms WHERE room = $1 AND (NOT private OR owner = $2)
-     ON CONFLICT DO NOTHING`,
-    ...[room, user],
-  )
-  // Somebody may have made it private meanwhile.
-  return isKnown ? entrance : (yield* look(visitor)).entrance
+  return sql.transaction(function* () {
+    const { room, user } = visitor
+    if (yield* isFull(sql, user, most)) return { ...entrance, refusal: 'too_many' }
+    if (!isKnown) yield* addRoom(room)
+    yield* exec(
+      `INSERT INTO members (room, user_id)
+       SELECT room, $2 FROM rooms WHERE room = $1 AND (NOT private OR owner = $2)
+       ON CONFLICT DO NOTHING`,
+      ...[room, user],
+    )
+    // Somebody may have made it private meanwhile.
+    return isKnown ? entrance : (yield* look(visitor)).entrance
+  })
 }
 
 /** As `Log.visit`. */
@@ -90,12 +93,6 @@ function addRoom(room: string) {
 /** As `Log.leave`. */
 export function leave(sql: Sql, room: string, user: string): Promise<boolean> {
   return sql.transaction(() => endMembership(sql, room, user))
-}
-
-/** As `Log.roomCount`. */
-export function* roomCountOf(user: string): Work<number> {
-  const text = 'SELECT count(*) AS count FROM members WHERE user_id = $1'
-  return (yield* first<{ count: number }>(text, user))!.count
 }
 
 /** As `Log.rooms`. */

@@ -23,7 +23,7 @@ export interface Log {
 
   /**
    * What a join needs, in one read; the first join of a room that is public, or the user's own,
-   * makes the user a member.
+   * makes the user a member, unless that would be one room too many.
    * @param after  the last `seq` the client holds, to look up its id
    */
   enter(room: string, user: string, session: string, after?: number): Promise<Entrance>
@@ -122,6 +122,8 @@ export interface Entrance {
   private: boolean
   /** Whether the user owns the room, and may delete what others write there. */
   owner: boolean
+  /** Why the user was not let in, though allowed to come: a member of too many rooms. */
+  refusal?: 'too_many'
 }
 
 export interface Position {

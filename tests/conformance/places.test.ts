@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import * as v from 'valibot'
+import * as protocol from '../../static/protocol.js'
 import {
   connect,
   GENEROUS,
@@ -79,6 +81,31 @@ test('a connection is in 32 rooms at most', async (t) => {
   ann.send({ type: 'leave', room: 'room-8' })
   await ann.join('room-33')
 })
+
+test('a user is in so many rooms at most, and told so by socket and over HTTP', async (t) => {
+  const { url } = await startServer(t, { limits: { ...GENEROUS, membershipsPerUser: 2 } })
+  const [ann, bob] = [await newcomer(t, url, 'Ann'), await newcomer(t, url, 'Bob')]
+  for (const room of ['one', 'two']) await ann.join(room)
+  ann.send({ type: 'join', room: 'three' })
+  const { code, of, room, message } = await ann.next('error')
+  assert.deepEqual([code, of, room], ['too_many', 'join', 'three'])
+  assert.match(message, /leave one first/)
+  const { token } = ann.account
+  const made = await post(`${url}/api/rooms`, { room: 'den' }, token)
+  assert.match((await assertTooMany(made)) ?? '', /leave some first/)
+  await post(`${url}/api/rooms`, { room: 'den' }, bob.account.token)
+  const invited = await post(`${url}/api/rooms/den/invites`, {}, bob.account.token)
+  const { invite } = v.parse(protocol.Invitation, await invited.json())
+  await assertTooMany(await post(`${url}/api/rooms/den/members`, { invite }, token))
+  ann.send({ type: 'leave', room: 'one' })
+  await ann.join('three')
+})
+
+async function assertTooMany(response: Response) {
+  const problem = v.parse(protocol.Problem, await response.json())
+  assert.deepEqual([response.status, problem.code], [429, 'too_many'])
+  return problem.detail
+}
 
 test('a user has 8 connections at most; a place is free at once after a cut', async (t) => {
   const { url } = await startServer(t)

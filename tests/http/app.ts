@@ -29,7 +29,7 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
   const { limits } = config
   const { sql, epoch, close } = openDataFile(':memory:', clock)
   const { journal, faults, facts, lines } = testJournal()
-  const log = createLog({ sql, epoch, clock, rests: false, close: async () => close() })
+  const log = createLog({ sql, epoch, clock, limits, rests: false, close: async () => close() })
   const hub = new Hub({
     ...{ log, bus: localBus, directory: createLonelyDirectory(sql), clock, limits },
     ...{ tokenEveryMessage: false, journal },
@@ -49,7 +49,7 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     metrics: undefined,
     search: undefined,
     accounts: createAccounts(sql, limits, clock),
-    memberships: createMemberships(sql),
+    memberships: createMemberships(sql, limits),
     foreignUser: undefined,
     tickets: createTickets(sql, 'ticket', limits.ticketMs),
     links: createTickets(sql, 'link', limits.linkMs),

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
-import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../src/limits.ts'
 import { createAccounts, type Accounts } from '../../src/store/accounts.ts'
 import { openDataFile } from '../../src/store/file.ts'
 import type { Log } from '../../src/store/log.ts'
@@ -23,7 +23,14 @@ interface Opened {
   expire(): Promise<void>
 }
 
-const CHECKS: { title: string; check(opened: Opened & { people: string[] }): Promise<void> }[] = [
+/** For who is in too many. */
+const LIMITS = { ...DEFAULT_LIMITS, membershipsPerUser: 3, ownedPerUser: 2 }
+
+const CHECKS: {
+  title: string
+  limits?: Limits
+  check(opened: Opened & { people: string[] }): Promise<void>
+}[] = [
   {
     title: 'who makes a private room owns it and is in it; nobody else is',
     check: async ({ here, there, log, people: [ann, bob] }) => {
@@ -165,15 +172,65 @@ const CHECKS: { title: string; check(opened: Opened & { people: string[] }): Pro
       }
     },
   },
+  {
+    title: 'one owns so many private rooms, also those that one left',
+    limits: LIMITS,
+    check: async ({ here, there, log, people: [ann, bob] }) => {
+      assert.equal(await here.create('den', ann!), true)
+      await log.leave('den', ann!)
+      assert.equal(await there.create('cave', ann!), true)
+      assert.equal(await here.create('hut', ann!), null)
+      assert.equal(await here.create('hut', bob!), true)
+      assert.equal(await here.create('hut', ann!), null, 'the same, whether it is there')
+      const racing = ['a', 'b', 'c', 'd'].flatMap((room) => [
+        here.create(`${room}1`, bob!),
+        there.create(`${room}2`, bob!),
+      ])
+      const made = await Promise.all(racing)
+      assert.equal(made.filter((isMade) => isMade).length, 1)
+    },
+  },
+  {
+    title: 'one is in so many rooms, whichever way one came in',
+    limits: LIMITS,
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      const join = async (room: string, user: string) => {
+        const { refusal = 'in' } = await log.enter(room, user, user)
+        return refusal
+      }
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      for (const room of ['one', 'two']) assert.equal(await join(room, bob!), 'in')
+      const rooms = ['a', 'b', 'c', 'd', 'e', 'f']
+      const racing = await Promise.all([
+        ...rooms.map((room) => join(room, bob!)),
+        ...[here, there].map(async ({ admit }) => (await admit('den', bob!, invite)) ?? 'too_many'),
+      ])
+      const refused = racing.filter((answer) => answer === 'too_many')
+      // Two of them are about the same room.
+      const isByInvitation = racing.includes(true)
+      assert.equal(refused.length, rooms.length + 2 - (isByInvitation ? 2 : 1), `${racing}`)
+      assert.equal(await log.roomCount(bob!), 3)
+      assert.equal(await there.create('cave', bob!), null)
+      assert.equal(await join('unheard', bob!), 'too_many')
+      const unheard = await log.rooms(eve!)
+      assert.deepEqual(unheard, [])
+      assert.equal(await here.create('unheard', eve!), true, 'the refused join made nothing')
+      assert.equal(await join('one', bob!), 'in', 'one is there already')
+      await log.leave('one', bob!)
+      assert.equal(await join('three', bob!), 'in')
+      assert.equal(await join('one', bob!), 'too_many')
+    },
+  },
 ]
 
-for (const { title, check } of CHECKS) {
+for (const { title, check, limits } of CHECKS) {
   test(`SQLite: ${title}`, async (t) => {
     const file = openDataFile(':memory:', systemClock)
-    const log = await openLog(file, systemClock)
+    const log = await openLog(file, systemClock, () => {}, limits)
     t.after(() => log.close())
     const accounts = createAccounts(file.sql, DEFAULT_LIMITS, systemClock)
-    const [here, there] = [0, 1].map(() => createMemberships(file.sql))
+    const [here, there] = [0, 1].map(() => createMemberships(file.sql, limits))
     const expire = async () => file.db.exec('UPDATE invites SET expires_at = 0')
     await withPeople(check, { here: here!, there: there!, log, accounts, expire })
   })
@@ -181,14 +238,14 @@ for (const { title, check } of CHECKS) {
 
 void test('Postgres', async (t) => {
   const server = await startPostgres(t)
-  for (const { title, check } of CHECKS) {
+  for (const { title, check, limits } of CHECKS) {
     await t.test(title, async (each: TestContext) => {
       const url = await server.lendDatabase(each)
       const [db, other] = [await openDatabase(each, url), await openDatabase(each, url)]
       await withPeople(check, {
-        here: createMemberships(db.sql),
-        there: createMemberships(other.sql),
-        log: await openLog(db, systemClock),
+        here: createMemberships(db.sql, limits),
+        there: createMemberships(other.sql, limits),
+        log: await openLog(db, systemClock, () => {}, limits),
         accounts: createAccounts(db.sql, DEFAULT_LIMITS, systemClock),
         expire: async () => void (await db.query('UPDATE invites SET expires_at = now()')),
       })

@@ -10,3 +10,5 @@ ALTER TABLE members ADD COLUMN since INTEGER;
 ALTER TABLE invites ADD COLUMN once INTEGER NOT NULL DEFAULT 0;
 -- The version of the rule by which users.name_key was made of users.name.
 ALTER TABLE meta ADD COLUMN names TEXT;
+-- How many rooms a user owns is asked whenever one is made.
+CREATE INDEX rooms_by_owner ON rooms (owner) WHERE owner IS NOT NULL;
