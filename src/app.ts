@@ -6,6 +6,7 @@ import { methodNotAllowed } from 'hono/method-not-allowed'
 import { secureHeaders } from 'hono/secure-headers'
 import { ownOrigin, signedIn } from './http/auth.ts'
 import { loadAssets, refuseMethod, serveMade } from './http/assets.ts'
+import { deviceRoutes } from './http/devices.ts'
 import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
 import { healthRoutes } from './http/health.ts'
@@ -48,6 +49,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   // Nothing else reads a body; and Deno warns of a middleware that wraps a request without one.
   app.use('/api/*', (c, next) => (c.req.method === 'POST' ? limitBody(c, next) : next()))
   app.route('/api', sessionRoutes(services))
+  app.route('/api', deviceRoutes(services))
   app.route('/api', messageRoutes(services, places))
   app.route('/api', roomRoutes(services))
   app.route('/api', userRoutes(services))

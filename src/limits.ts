@@ -87,6 +87,12 @@ export const DEFAULT_LIMITS = {
   linkMs: 10 * MINUTE,
   /** A guest's session unused this long is over. ms */
   idleSessionMs: 30 * DAY,
+  /** That a session is in use is written down this often, not at every request. ms */
+  touchMs: 60 * MINUTE,
+  /** Sessions of one user: a link to another device costs nothing. */
+  sessionsPerUser: 100,
+  /** Requests about one's devices, per user and minute. */
+  devicesPerMinute: 60,
   /** The session of an admin, or of who came with a foreign token, ends after this at most. ms */
   longestSessionMs: DAY / 2,
   /** An invitation into a private room that names no time. ms */

@@ -322,6 +322,20 @@ export const Session = v.object({
 const Needs = v.picklist(['code', 'login'])
 /** Answer to `GET /api/session?quiet=true` of somebody who is not signed in. */
 export const Nobody = v.object({ needs: v.optional(Needs) })
+/** What a session is called; it opens nothing. */
+export const DeviceId = v.pipe(v.string(), v.regex(/^[\w-]{16}$/, '16 of base64url'))
+/** A session as its user sees it. null: not known. */
+export const Device = v.object({
+  id: DeviceId,
+  madeAt: v.nullable(Time),
+  seenAt: Time,
+  address: v.nullable(v.string()),
+  agent: v.nullable(v.string()),
+  current: v.optional(v.literal(true)),
+  here: v.optional(v.literal(true)),
+})
+/** Answer to `GET /api/sessions`. */
+export const Devices = v.array(Device)
 export const Ticket = v.object({ ticket: Token, expiresAt: Time })
 export const Link = v.object({ link: Token, expiresAt: Time })
 export const Rooms = v.array(

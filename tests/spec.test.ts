@@ -200,7 +200,13 @@ async function askAll(ask: Ask, url: string) {
   await ask('POST /api/session', { body: { name: 'Mallory', admin: 'guess' } })
   await ask('GET /api/session', { token })
   await ask('GET /api/session', { query: '?quiet=true' })
-  await ask('POST /api/session/link', { token })
+  const { body: link } = await ask('POST /api/session/link', { token })
+  await ask('POST /api/session', { body: link })
+  const { body: devices } = await ask('GET /api/sessions', { token })
+  const { id } = (devices as { id: string; current?: true }[]).find((one) => !one.current)!
+  await ask('DELETE /api/sessions/{id}', { token, in: { id } })
+  await ask('DELETE /api/sessions/{id}', { token, in: { id } })
+  await ask('DELETE /api/sessions', { token })
   await ask('POST /api/ticket', { token, body: {} })
   await ask('POST /api/rooms', { token, body: { room: 'den' } })
   await ask('POST /api/rooms', { token, body: { room: 'den' } })
@@ -264,6 +270,7 @@ async function askAll(ask: Ask, url: string) {
 const NARROW = {
   ...{ readRate: 0.001, readBurst: 1, messageRate: 0.001, messageBurst: 1 },
   ...{ roomChangesPerMinute: 1, sessionsPerMinute: 1, connectionsPerUser: 0.1 },
+  devicesPerMinute: 1,
 }
 
 async function askTooOften(ask: Ask) {

@@ -158,6 +158,12 @@ export class Hub {
     }
   }
 
+  /** Whether a connection of this session is open here. */
+  isConnected(user: string, session: string) {
+    const open = this.#users.get(user)?.connections ?? []
+    return [...open].some((connection) => connection.session === session)
+  }
+
   /** Closes every connection that was made with one of these sessions. */
   endSessions(hashes: readonly string[], code: number = CLOSE.SIGNED_OUT) {
     const ended = new Set(hashes)

@@ -2,7 +2,7 @@
 
 import { Hono, type Context } from 'hono'
 import { NewSession } from '../../static/protocol.js'
-import type { Session } from '../store/accounts.ts'
+import type { Origin, Session } from '../store/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
@@ -13,6 +13,9 @@ import { addressOf, type HearthEnv, type Services } from './services.ts'
 
 /** Tickets per connection that a user may hold open, and minute: one for each try to come back. */
 const TICKETS_PER_CONNECTION = 10
+/** So much is kept of what a program calls itself, without control characters and halves of any. */
+const AGENT_LENGTH = 200
+const UNREADABLE = /[\p{Cc}\p{Cs}]/gu
 
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
   const { accounts, clock, config, hub, links, tickets } = services
@@ -78,11 +81,15 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
  */
 async function startSession(services: Services, c: Context, hash: string) {
   const { accounts, config, links } = services
+  const from = originOf(c, config)
   const { body, refusal } = await readBody(c, NewSession)
   if (refusal) return refusal
   if ('link' in body) {
     const pass = await links.redeem(body.link)
-    const session = pass && (await accounts.addDevice(pass.session, hash))
+    const session = pass && (await accounts.addDevice(pass.session, hash, from))
+    if (session === 'too_many') {
+      return problem(c, session, { detail: `at most ${config.limits.sessionsPerUser} devices` })
+    }
     return session ?? problem(c, 'unauthorized', { detail: 'this link is used or over' })
   }
   const isAdmin = 'admin' in body
@@ -91,8 +98,8 @@ async function startSession(services: Services, c: Context, hash: string) {
   const key = nameKey(body.name)
   if (!key) return problem(c, 'invalid', { detail: 'name: letters of one script that can be seen' })
   const session = isAdmin
-    ? await accounts.addAdmin(body.name, key, hash)
-    : await accounts.addGuest(body.name, key, hash)
+    ? await accounts.addAdmin(body.name, key, hash, from)
+    : await accounts.addGuest(body.name, key, hash, from)
   return session ?? problem(c, 'name_taken', { detail: 'somebody has this name' })
 }
 
@@ -129,8 +136,15 @@ async function startForeignSession(
   }
   if (!user) return problem(c, 'unauthorized', { detail: 'this token is not good' })
   const end = Math.min(user.expiresAt.getTime(), clock.date().getTime() + longestSessionMs)
-  const session = await accounts.addForeign(user.subject, user.name, hash, new Date(end))
+  const from = originOf(c, config)
+  const session = await accounts.addForeign(user.subject, user.name, hash, new Date(end), from)
   return session ?? problem(c, 'forbidden', { detail: 'this user is banned' })
+}
+
+/** What the user is shown of this device later. */
+function originOf(c: Context, config: Config): Origin {
+  const agent = c.req.header('user-agent')?.slice(0, AGENT_LENGTH).replace(UNREADABLE, '')
+  return { address: addressOf(c, config), agent: agent || null }
 }
 
 /** A bearer token in three parts: not one of ours. */

@@ -40,7 +40,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     open: true,
     body: 'NewSession',
     answers: { 201: ['a session, and its cookie', 'Session'] },
-    refusals: ['invalid', 'unauthorized', 'forbidden', 'name_taken', 'rate_limited'],
+    refusals: ['invalid', 'unauthorized', 'forbidden', 'name_taken', 'too_many', 'rate_limited'],
   },
   'GET /api/session': {
     summary: 'Who is signed in',
@@ -51,6 +51,21 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'Sign out',
     query: { all: { ...yes, description: 'everywhere' } },
     answers: { 204: NO_BODY },
+  },
+  'GET /api/sessions': {
+    summary: 'The devices that one is signed in on',
+    answers: { 200: ['newest first', 'Devices'] },
+    refusals: ['rate_limited'],
+  },
+  'DELETE /api/sessions': {
+    summary: 'Sign out on all other devices',
+    answers: { 204: NO_BODY },
+    refusals: ['rate_limited'],
+  },
+  'DELETE /api/sessions/:id': {
+    summary: 'Sign out on one device',
+    answers: { 204: NO_BODY },
+    refusals: ['not_found', 'rate_limited'],
   },
   'POST /api/session/link': {
     summary: 'A link that signs in another device, once, within 10 minutes',
@@ -255,7 +270,7 @@ const TOKENS: Record<string, object[]> = {
   'POST /api/session': [{}, { foreign: [] }],
   'GET /metrics': [{ metrics: [] }],
 }
-const IN_PATH: Record<string, BodyName> = { room: 'Room', user: 'Id' }
+const IN_PATH: Record<string, BodyName> = { room: 'Room', user: 'Id', id: 'DeviceId' }
 
 function parameter(where: 'path' | 'query' | 'header', name: string, schema?: object) {
   const isRequired = where === 'path' || name === 'q'

@@ -4,8 +4,9 @@ import { isNameLike, namesLike, type Name } from '../auth/names.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
+import { devicesOf, idIs, keep, type Device } from './devices.ts'
 import { revoke } from './nodes.ts'
-import { did, exec, first, rows, type Sql, type Work } from './sql.ts'
+import { did, exec, first, rows, type Sql, type Value, type Work } from './sql.ts'
 
 export type Role = 'member' | 'admin'
 
@@ -21,26 +22,46 @@ export interface Session {
   idleUntil: Date
 }
 
-/** Kept in the database of the log; each method is atomic. */
+/** What is known of who signs in, for the user to see; null: not known. */
+export interface Origin {
+  address: string | null
+  agent: string | null
+}
+
+/**
+ * Kept in the database of the log; each method is atomic. A user has so many sessions at most: of
+ * who proves anew to be the user, the one that is unused longest ends; a device lets no other in.
+ */
 export interface Accounts {
   /** A new guest, who owns the name from now on, and its first session. null: the name is taken. */
-  addGuest(name: string, key: string, hash: string): Promise<Session | null>
+  addGuest(name: string, key: string, hash: string, from?: Origin): Promise<Session | null>
   /** The admin of this name, new or known, and a session with that role. null: taken by a guest. */
-  addAdmin(name: string, key: string, hash: string): Promise<Session | null>
+  addAdmin(name: string, key: string, hash: string, from?: Origin): Promise<Session | null>
   /** The user that an issuer vouches for, new or known, by this name or one like it. null: banned. */
-  addForeign(subject: string, name: string, hash: string, expiresAt: Date): Promise<Session | null>
+  addForeign(
+    subject: string,
+    name: string,
+    hash: string,
+    expiresAt: Date,
+    from?: Origin,
+  ): Promise<Session | null>
   /** Another session of the user of a session that still holds, as long; null when it does not. */
-  addDevice(session: string, hash: string): Promise<Session | null>
+  addDevice(session: string, hash: string, from?: Origin): Promise<Session | 'too_many' | null>
   /** The session, if it holds; using it keeps it alive. */
   session(hash: string): Promise<Session | null>
   /** Ends a session, or all of its user's. A guest's name is freed with the last. @returns hashes */
   endSessions(session: Session, all: boolean): Promise<string[]>
+  /** Ends the one of this id (see `deviceId`), or without one all but this. @returns hashes */
+  endDevices(session: Session, id?: string): Promise<string[]>
+  /** The user's sessions that hold, newest first. */
+  devices(user: string): Promise<Device[]>
+  /** Keeps these sessions, which are in use, from idling out. @returns those that hold */
+  keep(hashes: readonly string[]): Promise<string[]>
   /** Keeps a user out for good: sessions and name. @returns hashes; null when there is no such user */
   ban(user: string): Promise<string[] | null>
 }
 
-/** A session in use is written down this often, not at every request. ms */
-const TOUCH_MS = 3_600_000
+const UNKNOWN: Origin = { address: null, agent: null }
 
 /** A row of `sessions` with its user's name; times are milliseconds in SQLite, text in Postgres. */
 interface SessionRow {
@@ -61,48 +82,54 @@ interface UserRow {
 
 export function createAccounts(
   sql: Sql,
-  limits: Pick<Limits, 'idleSessionMs' | 'longestSessionMs'>,
+  limits: Pick<Limits, 'idleSessionMs' | 'longestSessionMs' | 'touchMs' | 'sessionsPerUser'>,
   clock: Clock,
 ): Accounts {
   const book: Book = { sql, limits, clock, lock: sql.dialect.lock('users') }
   const { lock } = book
 
   return {
-    addGuest: (name, key, hash) =>
+    addGuest: (name, key, hash, from = UNKNOWN) =>
       sql.transaction(function* () {
         if (yield* ownerOf(book, key)) return null
-        const id = yield* addUser({ name, key }, 'guest')
-        return id === null ? null : yield* add(book, hash, id, 'member', null)
+        const user = yield* addUser({ name, key }, 'guest')
+        if (user === null) return null
+        return yield* add(book, { hash, user, role: 'member', expiresAt: null, ...from })
       }),
 
-    addAdmin: (name, key, hash) =>
+    addAdmin: (name, key, hash, from = UNKNOWN) =>
       sql.transaction(function* () {
         const owner = yield* ownerOf(book, key)
         if (owner && (owner.kind !== 'admin' || owner.banned)) return null
         const id = owner?.id ?? (yield* addUser({ name, key }, 'admin'))
-        const end = new Date(clock.date().getTime() + limits.longestSessionMs)
-        return id === null ? null : yield* add(book, hash, id, 'admin', end)
+        const expiresAt = new Date(clock.date().getTime() + limits.longestSessionMs)
+        if (id === null) return null
+        return yield* addAnother(book, { hash, user: id, role: 'admin', expiresAt, ...from })
       }),
 
-    addForeign: (subject, wanted, hash, expiresAt) =>
+    addForeign: (subject, wanted, hash, expiresAt, from = UNKNOWN) =>
       sql.transaction(function* () {
-        const id = yield* foreigner(book, subject, wanted)
-        return id === null ? null : yield* add(book, hash, id, 'member', expiresAt)
+        const user = yield* foreigner(book, subject, wanted)
+        if (user === null) return null
+        return yield* addAnother(book, { hash, user, role: 'member', expiresAt, ...from })
       }),
 
-    addDevice: (session, hash) =>
+    addDevice: (session, hash, from = UNKNOWN) =>
       sql.transaction(function* () {
         const ofSession = '(SELECT user_id FROM sessions WHERE hash = $1)'
         yield* exec(`SELECT id FROM users WHERE id = ${ofSession} ${lock}`, session)
         const known = yield* find(book, session)
-        return known && (yield* add(book, hash, known.user.id, known.role, known.expiresAt))
+        if (!known) return null
+        const { user, role, expiresAt } = known
+        if ((yield* countSessions(book, user.id)) >= limits.sessionsPerUser) return 'too_many'
+        return yield* addAnother(book, { hash, user: user.id, role, expiresAt, ...from })
       }),
 
     session: (hash) =>
       sql.run(function* () {
         const session = yield* find(book, hash)
         const left = (session?.idleUntil.getTime() ?? 0) - clock.date().getTime()
-        if (session && left < limits.idleSessionMs - TOUCH_MS) {
+        if (session && left < limits.idleSessionMs - limits.touchMs) {
           yield* exec('UPDATE sessions SET seen_at = $1 WHERE hash = $2', clock.date(), hash)
         }
         return session
@@ -111,15 +138,32 @@ export function createAccounts(
     endSessions: ({ hash, user }, all) =>
       sql.transaction(function* () {
         yield* exec(`SELECT id FROM users WHERE id = $1 ${lock}`, user.id)
-        const ended = yield* end(sql, user.id, { hash: all ? null : hash })
+        const ended = yield* end(sql, user.id, all ? ALL : ['hash = $2', hash])
         yield* freeName(user.id)
         return all ? ended : [hash]
       }),
 
+    endDevices: ({ hash, user }, id) =>
+      sql.transaction(function* () {
+        yield* exec(`SELECT id FROM users WHERE id = $1 ${lock}`, user.id)
+        const which = id === undefined ? (['hash <> $2', hash] as const) : idIs(id)
+        const ended = yield* end(sql, user.id, which)
+        yield* freeName(user.id)
+        return ended
+      }),
+
+    devices: (user) => sql.run(() => devicesOf(user, idleSince(book), clock.date())),
+
+    keep: (hashes) => {
+      const touched = new Date(clock.date().getTime() - limits.touchMs)
+      const dates = { now: clock.date(), idle: idleSince(book), touched }
+      return sql.run(() => keep(sql, hashes, dates))
+    },
+
     ban: (user) =>
       sql.transaction(function* () {
         const text = 'UPDATE users SET banned = $2 WHERE id = $1 RETURNING id'
-        return (yield* did(text, user, true)) ? yield* end(sql, user, { banned: true }) : null
+        return (yield* did(text, user, true)) ? yield* end(sql, user, ALL, true) : null
       }),
   }
 }
@@ -127,7 +171,7 @@ export function createAccounts(
 /** What the works about accounts need. */
 interface Book {
   sql: Sql
-  limits: Pick<Limits, 'idleSessionMs'>
+  limits: Pick<Limits, 'idleSessionMs' | 'sessionsPerUser'>
   clock: Clock
   /** What decides about a user locks its row first. */
   lock: string
@@ -146,23 +190,45 @@ function* find(book: Book, hash: string): Work<Session | null> {
   return row ? toSession(row, book.limits.idleSessionMs) : null
 }
 
-function* add(book: Book, hash: string, user: string, role: Role, expiresAt: Date | null) {
+interface NewSession extends Origin {
+  hash: string
+  user: string
+  role: Role
+  expiresAt: Date | null
+}
+
+function* add(book: Book, { hash, user, role, expiresAt, address, agent }: NewSession) {
   yield* exec(
-    `INSERT INTO sessions (hash, user_id, role, seen_at, expires_at)
-     VALUES ($1, $2, $3, $4, $5)`,
-    ...[hash, user, role, book.clock.date(), expiresAt],
+    `INSERT INTO sessions (hash, user_id, role, made_at, seen_at, expires_at, address, agent)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    ...[hash, user, role, book.clock.date(), book.clock.date(), expiresAt, address, agent],
   )
   return yield* find(book, hash)
+}
+
+/** A session of a user who may have some: those that are unused longest make way. */
+function* addAnother(book: Book, session: NewSession) {
+  const { user } = session
+  const others = yield* countSessions(book, user)
+  if (others >= book.limits.sessionsPerUser) {
+    const stay = 'SELECT hash FROM sessions WHERE user_id = $1 ORDER BY seen_at DESC LIMIT $2'
+    yield* end(book.sql, user, [`hash NOT IN (${stay})`, book.limits.sessionsPerUser - 1])
+  }
+  return yield* add(book, session)
+}
+
+/** Those that hold; what is over is ended. */
+function* countSessions(book: Book, user: string) {
+  yield* endIdle(book, user)
+  const text = 'SELECT count(*) AS count FROM sessions WHERE user_id = $1'
+  return Number((yield* first<{ count: number | string }>(text, user))!.count)
 }
 
 /** The user that owns a name; a guest whose sessions are all over has lost it. */
 function* ownerOf(book: Book, key: string): Work<UserRow | undefined> {
   const owner = yield* first<UserRow>(`SELECT * FROM users WHERE name_key = $1 ${book.lock}`, key)
   if (!owner) return undefined
-  yield* exec(
-    'DELETE FROM sessions WHERE user_id = $1 AND (seen_at <= $2 OR expires_at <= $3)',
-    ...[owner.id, idleSince(book), book.clock.date()],
-  )
+  yield* endIdle(book, owner.id)
   return (yield* freeName(owner.id)) ? undefined : owner
 }
 
@@ -188,20 +254,28 @@ function* foreigner(book: Book, subject: string, wanted: string): Work<string | 
  * @returns how many sessions and memberships there were
  */
 export function* expel(sql: Sql, user: string) {
-  const sessions = yield* end(sql, user, {})
+  const sessions = yield* end(sql, user, ALL)
   const ended = 'DELETE FROM members WHERE user_id = $1 RETURNING room, user_id'
   const memberships = yield* rows<{ room: string; user_id: string }>(ended, user)
   yield* revoke(sql, memberships)
   return { sessions: sessions.length, memberships: memberships.length }
 }
 
-/** Ends sessions, all or the one, and tells the other nodes. @returns hashes */
-function* end(sql: Sql, user: string, of: { hash?: string | null; banned?: boolean }) {
-  const { hash = null, banned = false } = of
+/** Ends those that were not used for long, or whose time is over. */
+function endIdle(book: Book, user: string) {
+  const which = ['(seen_at <= $2 OR expires_at <= $3)', idleSince(book), book.clock.date()] as const
+  return end(book.sql, user, which)
+}
+
+/** A condition, and its values from $2 on. */
+type Which = readonly [condition: string, ...values: Value[]]
+const ALL: Which = ['hash <> $2', '']
+
+/** Ends sessions of a user, and tells every node. @returns hashes */
+function* end(sql: Sql, user: string, [condition, ...values]: Which, banned = false) {
   const ended = yield* rows<{ hash: string }>(
-    `DELETE FROM sessions WHERE user_id = $1 AND (CAST($2 AS text) IS NULL OR hash = $2)
-     RETURNING hash`,
-    ...[user, hash],
+    `DELETE FROM sessions WHERE user_id = $1 AND ${condition} RETURNING hash`,
+    ...[user, ...values],
   )
   yield* revoke(
     sql,

@@ -61,6 +61,9 @@ test('everything under /api but signing in is 401 without a session', async (t) 
     ['DELETE', 'session'],
     ['POST', 'session/link'],
     ['POST', 'ticket'],
+    ['GET', 'sessions'],
+    ['DELETE', 'sessions'],
+    ['DELETE', 'sessions/x'],
     ['GET', 'rooms'],
     ['GET', 'nothing/here'],
   ] as const) {

@@ -2,10 +2,22 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { Accounts } from '../../src/store/accounts.ts'
+import type { Accounts, Session } from '../../src/store/accounts.ts'
+import { deviceId } from '../../src/store/devices.ts'
+import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import type { TestClock } from '../helpers.ts'
 
 const DAY = 86_400_000
+
+const TAB = { address: '192.0.2.1', agent: 'Mozilla/5.0 (X11; Linux) Firefox/140.0' }
+const PHONE = { address: '2001:db8::', agent: null }
+
+/** Another device, which must be let in. */
+async function addDevice(accounts: Accounts, session: string, hash: string): Promise<Session> {
+  const added = await accounts.addDevice(session, hash, PHONE)
+  assert.ok(added && added !== 'too_many')
+  return added
+}
 
 export interface OpenedAccounts {
   accounts: Accounts
@@ -36,8 +48,8 @@ export async function accountsContract(
 
   check('another device is the same user, as long as the first holds', async ({ accounts }) => {
     const first = await accounts.addGuest('Ann', 'ann', 'h1')
-    const second = await accounts.addDevice('h1', 'h2')
-    assert.deepEqual(second?.user, first?.user)
+    const second = await addDevice(accounts, 'h1', 'h2')
+    assert.deepEqual(second.user, first?.user)
     await accounts.endSessions(first!, false)
     assert.equal(await accounts.addDevice('h1', 'h3'), null)
     assert.ok(await accounts.session('h2'))
@@ -47,10 +59,10 @@ export async function accountsContract(
     'the name is free when the last session ends, and its next owner is another user',
     async ({ accounts }) => {
       const first = await accounts.addGuest('Ann', 'ann', 'h1')
-      const second = await accounts.addDevice('h1', 'h2')
+      const second = await addDevice(accounts, 'h1', 'h2')
       assert.deepEqual(await accounts.endSessions(first!, false), ['h1'])
       assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
-      assert.deepEqual(await accounts.endSessions(second!, false), ['h2'])
+      assert.deepEqual(await accounts.endSessions(second, false), ['h2'])
       const next = await accounts.addGuest('Ann', 'ann', 'h4')
       assert.ok(next)
       assert.notEqual(next.user.id, first?.user.id)
@@ -108,8 +120,8 @@ export async function accountsContract(
     const { accounts, clock } = opened
     const first = await accounts.addAdmin('Root', 'root', 'h1')
     await clock.advance(DAY / 4)
-    const second = await accounts.addDevice('h1', 'h2')
-    assert.deepEqual([second?.role, second?.expiresAt], ['admin', first?.expiresAt])
+    const second = await addDevice(accounts, 'h1', 'h2')
+    assert.deepEqual([second.role, second.expiresAt], ['admin', first?.expiresAt])
     await clock.advance(DAY / 4)
     assert.equal(await accounts.session('h2'), null)
   })
@@ -206,6 +218,107 @@ export async function accountsContract(
       assert.equal(await accounts.session(`a${n}`), null)
       assert.equal(await accounts.session(`b${n}`), null)
     }
+  })
+
+  check('a user sees the sessions that hold, newest first, and where they are', async (opened) => {
+    const { accounts, clock } = opened
+    const made = clock.date()
+    const ann = await accounts.addGuest('Ann', 'ann', 'h1', TAB)
+    const bob = await accounts.addGuest('Bob', 'bob', 'h3')
+    const [unknown] = await accounts.devices(bob!.user.id)
+    assert.deepEqual([unknown?.address, unknown?.agent], [null, null])
+    await clock.advance(5 * DAY)
+    await addDevice(accounts, 'h1', 'h2')
+    const tab = { hash: 'h1', madeAt: made, seenAt: made, ...TAB }
+    const phone = { hash: 'h2', madeAt: clock.date(), seenAt: clock.date(), ...PHONE }
+    assert.deepEqual(await accounts.devices(ann!.user.id), [phone, tab])
+    await accounts.session('h1')
+    assert.deepEqual((await accounts.devices(ann!.user.id))[1]?.seenAt, clock.date())
+    await clock.advance(29 * DAY)
+    await accounts.session('h1')
+    await clock.advance(DAY)
+    assert.deepEqual(
+      (await accounts.devices(ann!.user.id)).map(({ hash }) => hash),
+      ['h1'],
+    )
+  })
+
+  check('a user ends one of the sessions by its id, or all but this one', async ({ accounts }) => {
+    const hashes = Array.from({ length: 4 }, (_, n) => `${n}`.repeat(43))
+    const [first, second, third, fourth] = hashes as [string, string, string, string]
+    const ann = await accounts.addGuest('Ann', 'ann', first)
+    const bob = await accounts.addGuest('Bob', 'bob', 'h')
+    for (const hash of [second, third, fourth]) await addDevice(accounts, first, hash)
+    assert.deepEqual(await accounts.endDevices(ann!, deviceId(third)), [third])
+    assert.equal(await accounts.session(third), null)
+    assert.deepEqual(await accounts.endDevices(ann!, deviceId(third)), [])
+    for (const id of ['', '%', '_'.repeat(16), third, fourth, fourth.slice(0, 15), deviceId('h')]) {
+      assert.deepEqual(await accounts.endDevices(ann!, id), [], id)
+    }
+    assert.deepEqual(await accounts.endDevices(bob!, deviceId(first)), [], 'not of another user')
+    assert.deepEqual((await accounts.endDevices(ann!)).sort(), [second, fourth])
+    assert.ok(await accounts.session(first))
+    assert.ok(await accounts.session('h'))
+    assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
+    assert.deepEqual(await accounts.endDevices(ann!, deviceId(first)), [first])
+    assert.ok(await accounts.addGuest('Ann', 'ann', 'h4'), 'the last one frees the name')
+  })
+
+  check(
+    'a user has so many sessions: a link adds no more, a sign-in ends the stalest',
+    async (o) => {
+      const { accounts, clock } = o
+      const ann = await accounts.addGuest('Ann', 'ann', 'a0')
+      const most = DEFAULT_LIMITS.sessionsPerUser
+      for (let n = 1; n < most; n += 1) await addDevice(accounts, 'a0', `a${n}`)
+      assert.equal(await accounts.addDevice('a0', 'more'), 'too_many')
+      assert.equal(await accounts.session('more'), null)
+      await accounts.endDevices(ann!, 'a7')
+      await addDevice(accounts, 'a0', 'more')
+
+      const until = new Date(clock.date().getTime() + 60 * DAY)
+      const add = (n: number) => accounts.addForeign('s', 'Eve', `e${n}`, until)
+      for (let n = 0; n < most; n += 1) await add(n)
+      await clock.advance(DAY)
+      for (let n = 0; n < most; n += 1) if (n !== 3) await accounts.session(`e${n}`)
+      const eve = await add(most)
+      assert.equal((await accounts.devices(eve!.user.id)).length, most)
+      assert.equal(await accounts.session('e3'), null, 'the one that was not used')
+      assert.ok(await accounts.session(`e${most}`))
+    },
+  )
+
+  check('what is over does not count, and makes way', async ({ accounts, clock }) => {
+    await accounts.addGuest('Ann', 'ann', 'a0')
+    for (let n = 1; n < DEFAULT_LIMITS.sessionsPerUser; n += 1) {
+      await addDevice(accounts, 'a0', `a${n}`)
+    }
+    await clock.advance(29 * DAY)
+    await accounts.session('a0')
+    await clock.advance(DAY)
+    await addDevice(accounts, 'a0', 'more')
+    assert.equal((await accounts.devices((await accounts.session('a0'))!.user.id)).length, 2)
+  })
+
+  check('what is kept in use does not idle out; what idled out stays over', async (opened) => {
+    const { accounts, clock } = opened
+    const until = new Date(clock.date().getTime() + 31 * DAY)
+    await accounts.addGuest('Ann', 'ann', 'h1')
+    await accounts.addGuest('Bob', 'bob', 'h2')
+    await accounts.addForeign('s', 'Eve', 'h3', until)
+    for (let day = 0; day < 30; day += 1) {
+      await clock.advance(DAY)
+      assert.deepEqual((await accounts.keep(['h1', 'h3', 'unknown'])).sort(), ['h1', 'h3'])
+    }
+    assert.deepEqual(await accounts.keep(['h1', 'h2', 'h3']).then((all) => all.sort()), [
+      'h1',
+      'h3',
+    ])
+    await clock.advance(DAY)
+    assert.deepEqual(await accounts.keep(['h1', 'h2', 'h3']), ['h1'], 'nobody outlives the end')
+    assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
+    assert.ok(await accounts.addGuest('Bob', 'bob', 'h5'))
+    assert.deepEqual(await accounts.keep([]), [])
   })
 
   check('of many who want one name at once one gets it', async ({ accounts, clock }) => {

@@ -112,5 +112,8 @@ function takeTurns(...both: [Accounts, Accounts]): Accounts {
     session: (...given) => next().session(...given),
     ban: (...given) => next().ban(...given),
     endSessions: (...given) => next().endSessions(...given),
+    endDevices: (...given) => next().endDevices(...given),
+    devices: (...given) => next().devices(...given),
+    keep: (...given) => next().keep(...given),
   }
 }

@@ -1,0 +1,169 @@
+/** Devices: a user sees where it is signed in, and ends what is not its own. */
+
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import * as v from 'valibot'
+import * as protocol from '../../static/protocol.js'
+import { hashSecret } from '../../src/auth/secrets.ts'
+import {
+  connect,
+  post,
+  signIn,
+  startServer,
+  TestClock,
+  type Account,
+  type ServerOptions,
+} from '../helpers.ts'
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+
+async function server(t: TestContext, options: ServerOptions = {}) {
+  const { url } = await startServer(t, {
+    ...options,
+    limits: { sessionsPerMinute: 1e6, ...options.limits },
+  })
+  const ask = (method: string, path: string, { token }: Account) =>
+    fetch(`${url}/api/${path}`, { method, headers: { authorization: `Bearer ${token}` } })
+  const devices = async (account: Account) => {
+    const response = await ask('GET', 'sessions', account)
+    assert.equal(response.status, 200)
+    return v.parse(protocol.Devices, await response.json())
+  }
+  const holds = async (account: Account) => (await ask('GET', 'session', account)).status === 200
+  /** Another device of a user, as this program. */
+  const addDevice = async (account: Account, agent = 'a thief'): Promise<Account> => {
+    const response = await post(`${url}/api/session/link`, {}, account.token)
+    const { link } = v.parse(protocol.Link, await response.json())
+    const added = await fetch(`${url}/api/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'user-agent': agent },
+      body: JSON.stringify({ link }),
+    })
+    assert.equal(added.status, 201, await added.clone().text())
+    const { user, token } = v.parse(protocol.Session, await added.json())
+    return { user, token: token! }
+  }
+  return { url, ask, devices, holds, addDevice }
+}
+
+test('a user sees the devices: since when, last seen, from where, by which program', async (t) => {
+  const clock = new TestClock()
+  const limits = { silenceMs: 1e12 }
+  const { url, devices, addDevice } = await server(t, { clock, limits })
+  const ann = await signIn(url, 'Ann')
+  await signIn(url, 'Bob')
+  await clock.advance(60_000)
+  const second = await addDevice(ann, FIREFOX)
+  await connect(t, url, second)
+  const [phone, desk] = await devices(ann)
+  assert.deepEqual(phone, {
+    id: hashSecret(second.token).slice(0, 16),
+    madeAt: '2026-01-01T00:01:00.000Z',
+    seenAt: '2026-01-01T00:01:00.000Z',
+    address: '127.0.0.1',
+    agent: FIREFOX,
+    here: true,
+  })
+  assert.equal(desk?.current, true)
+  assert.equal(desk.madeAt, '2026-01-01T00:00:00.000Z')
+  assert.equal(desk.here, undefined)
+  assert.equal((await devices(second)).find(({ current }) => current)?.id, phone?.id)
+  assert.equal((await devices(ann)).length, 2)
+  for (const { id } of await devices(ann)) {
+    const headers = { authorization: `Bearer ${id}` }
+    assert.equal((await fetch(`${url}/api/session`, { headers })).status, 401)
+  }
+})
+
+test('what a program calls itself is kept short and readable, and may be missing', async (t) => {
+  const { url, devices, addDevice } = await server(t)
+  const ann = await signIn(url, 'Ann')
+  await addDevice(ann, 'x'.repeat(201))
+  await addDevice(ann, 'tab\there')
+  await addDevice(ann, '')
+  const agents = (await devices(ann)).map(({ agent }) => agent)
+  assert.ok(agents.includes('x'.repeat(200)))
+  assert.ok(agents.includes('tabhere'))
+  assert.ok(agents.includes(null))
+})
+
+test('a thief’s device is seen and ended, and what it has open with it', async (t) => {
+  const { url, ask, devices, holds, addDevice } = await server(t)
+  const ann = await signIn(url, 'Ann')
+  const thief = await addDevice(ann)
+  const friend = await addDevice(ann, FIREFOX)
+  const [mine, theirs, other] = [
+    await connect(t, url, ann),
+    await connect(t, url, thief),
+    await connect(t, url, friend),
+  ]
+  const stream = await fetch(`${url}/api/rooms/lobby/events`, {
+    headers: { authorization: `Bearer ${thief.token}` },
+  })
+  const id = (await devices(ann)).find(({ agent }) => agent === 'a thief')!.id
+  assert.equal((await ask('DELETE', `sessions/${id}`, ann)).status, 204)
+  assert.equal(await theirs.closeCode(), 4501)
+  assert.match(await stream.text(), /event: bye\ndata: .*4501/)
+  assert.ok(!(await holds(thief)))
+  assert.equal((await ask('DELETE', `sessions/${id}`, ann)).status, 404)
+  await mine.settle()
+  await other.settle()
+  assert.deepEqual((await devices(ann)).map(({ agent }) => agent).includes('a thief'), false)
+})
+
+test('nobody ends a device of another user, or one that is made up', async (t) => {
+  const { url, ask, devices, holds } = await server(t)
+  const [ann, bob] = [await signIn(url, 'Ann'), await signIn(url, 'Bob')]
+  const [device] = await devices(ann)
+  for (const id of [device!.id, 'x'.repeat(16), 'x', '%00', '%', hashSecret(ann.token)]) {
+    const response = await ask('DELETE', `sessions/${encodeURIComponent(id)}`, bob)
+    assert.equal(response.status, 404, id)
+  }
+  assert.ok(await holds(ann))
+})
+
+test('all others are ended at once; and this one as at sign-out', async (t) => {
+  const { url, ask, devices, holds, addDevice } = await server(t)
+  const ann = await signIn(url, 'Ann')
+  const others = [await addDevice(ann), await addDevice(ann)]
+  const bob = await signIn(url, 'Bob')
+  const sockets = [await connect(t, url, others[0]!), await connect(t, url, others[1]!)]
+  const mine = await connect(t, url, ann)
+  assert.equal((await ask('DELETE', 'sessions', ann)).status, 204)
+  for (const socket of sockets) assert.equal(await socket.closeCode(), 4501)
+  await mine.settle()
+  assert.deepEqual(await Promise.all([ann, bob, ...others].map(holds)), [true, true, false, false])
+  const [last] = await devices(ann)
+  const ended = await ask('DELETE', `sessions/${last!.id}`, ann)
+  assert.equal(ended.status, 204)
+  assert.match(ended.headers.get('set-cookie') ?? '', /hearth=;.*Max-Age=0/)
+  assert.equal(await mine.closeCode(), 4501)
+  assert.notEqual((await signIn(url, 'Ann')).user.id, ann.user.id, 'the name was free')
+})
+
+test('devices are no more than so many, and asked for no more often', async (t) => {
+  const limits = { sessionsPerUser: 3, devicesPerMinute: 4 }
+  const { url, ask, addDevice } = await server(t, { limits })
+  const ann = await signIn(url, 'Ann')
+  await addDevice(ann)
+  await addDevice(ann)
+  const link = async () => {
+    const response = await post(`${url}/api/session/link`, {}, ann.token)
+    return v.parse(protocol.Link, await response.json()).link
+  }
+  const full = await post(`${url}/api/session`, { link: await link() })
+  assert.equal(full.status, 429)
+  assert.equal(v.parse(protocol.Problem, await full.json()).code, 'too_many')
+  const asked = [
+    await ask('GET', 'sessions', ann),
+    await ask('DELETE', 'sessions/x', ann),
+    await ask('DELETE', 'sessions', ann),
+    await ask('GET', 'sessions', ann),
+    await ask('GET', 'sessions', ann),
+  ]
+  assert.deepEqual(
+    asked.map(({ status }) => status),
+    [200, 404, 204, 200, 429],
+  )
+  assert.equal((await post(`${url}/api/session`, { link: await link() })).status, 201)
+})
