@@ -15,6 +15,11 @@ export function descriptorLimit(text = readLimits()): number | null {
   return soft === 'unlimited' ? Infinity : Number(soft)
 }
 
+/** How many sockets a limit leaves room for: of a small one half. Infinity where nobody says. */
+export function socketRoom(limit = descriptorLimit()): number {
+  return limit === null ? Infinity : limit - Math.min(OTHERS, Math.ceil(limit / 2))
+}
+
 /** What to do about a limit that so many connections would meet; null when there is nothing. */
 export function descriptorShortage(connections: number, limit: number | null) {
   const needed = connections + OTHERS

@@ -9,7 +9,10 @@ import { clientAddress } from './auth/addresses.ts'
 import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
+import { socketRoom } from './descriptors.ts'
+import { createGate } from './http/gate.ts'
 import { createJournal } from './journal.ts'
+import type { RefusedRequest } from './runtime/runtime.ts'
 import type { LogDamaged } from './store/log.ts'
 import { createLogProbe } from './store/probe.ts'
 import { Meter } from './meter.ts'
@@ -83,7 +86,10 @@ export async function startHearth(
       headersTimeout: limits.handshakeMs,
       closeTimeout: limits.closeMs,
       maxFrame: FRAME_BYTES,
-      onBadRequest: (peer) => journal.refusal('request', badRequestOf(peer)),
+      unansweredRequests: limits.unansweredRequests,
+      headBytes: limits.headBytes,
+      admit: createGate({ config, journal }, socketRoom()),
+      onRefusal: (peer, why) => journal.refusal('request', refusalOf(peer, why)),
       ...(tls && { tls }),
     })
     .catch(async (error: unknown) => {
@@ -102,9 +108,11 @@ export async function startHearth(
   }
 }
 
-function badRequestOf(peer: string) {
+function refusalOf(peer: string, why: RefusedRequest) {
   const address = clientAddress(peer, undefined, 0)
-  return { code: 'invalid', reason: 'its head can be read in two ways', address }
+  return why === 'unclear'
+    ? { code: 'invalid', reason: 'its head can be read in two ways', address }
+    : { code: 'too_many', reason: 'too many requests wait on its connection', address }
 }
 
 /** Loaded only for those who use it, as it would add to every start. */

@@ -3,14 +3,16 @@
 import type { Logger } from '@logtape/logtape'
 import type { Clock } from './clock.ts'
 import { Unavailable } from './faults.ts'
-import { Buckets } from './limits.ts'
-import { Meter } from './meter.ts'
+import { Buckets, TokenBucket } from './limits.ts'
+import { Meter, Tally } from './meter.ts'
 
 /** Between two lines about a log that does not answer; without one for so long it is back. ms */
 const OUTAGE_MS = 10_000
 /** Lines about refusals, for each address: at once, and then per second. */
 const REFUSALS_BURST = 60
 const REFUSALS_RATE = 1
+/** Between two lines about connections that were refused, from whatever address. ms */
+const CROWD_MS = 10_000
 /** What strangers send may be long, and may hold what opens a door: 40 such letters in a row. */
 const LONGEST = 120
 const SECRET = /[\w-]{40,}/g
@@ -34,14 +36,22 @@ export interface Journal {
   answer(this: void): void
   /** What happened, to whom. */
   event(this: void, what: string, facts: Facts): void
-  /** What was refused to whom; the lines of one address are counted, not written, in a flood. */
-  refusal(this: void, what: 'request' | 'handshake' | 'frame', refusal: Refusal): void
+  /**
+   * What was refused to whom; the lines of one address are counted, not written, in a flood, and
+   * so are those about connections, whosever they are.
+   */
+  refusal(
+    this: void,
+    what: 'connection' | 'request' | 'handshake' | 'frame',
+    refusal: Refusal,
+  ): void
 }
 
 /** @param meter  counts what is written, and what is not for want of room */
 export function createJournal(logger: Logger, clock: Clock, meter = new Meter()): Journal {
   const refusals = new Buckets(REFUSALS_RATE, REFUSALS_BURST)
-  let unsaidRefusals = 0
+  const crowds = new TokenBucket(1_000 / CROWD_MS, 1, clock.now())
+  const unsaid = new Tally()
   let saidAt = -Infinity
   let unsaidFaults = 0
   /** The first and the last time that the log did not answer, until it is back. */
@@ -78,9 +88,11 @@ export function createJournal(logger: Logger, clock: Clock, meter = new Meter())
     },
     refusal: (what, refusal) => {
       meter.refused.add(`${what} ${refusal.code}`)
-      if (refusals.take(refusal.address, clock.now()) > 0) return void (unsaidRefusals += 1)
-      logger.info(`${what} refused`, clean({ ...refusal, unsaid: unsaidRefusals || undefined }))
-      unsaidRefusals = 0
+      const [kind, now] = [what === 'connection' ? what : 'other', clock.now()]
+      const wait = what === 'connection' ? crowds.take(now) : refusals.take(refusal.address, now)
+      if (wait > 0) return unsaid.add(kind)
+      logger.info(`${what} refused`, clean({ ...refusal, unsaid: unsaid.get(kind) }))
+      unsaid.delete(kind)
     },
   }
 }

@@ -72,12 +72,20 @@ export const DEFAULT_LIMITS = {
   invalidToClose: 10,
   invalidWindowMs: MINUTE,
 
+  /** Requests of one connection without an answer yet; one more ends it. Browsers never do that. */
+  unansweredRequests: 16,
+  /** Head of a request, on Node. bytes */
+  headBytes: 16 * KIB,
   sessionsPerMinute: 30,
   connectionsPerUser: 8,
   connectionsPerIp: 64,
   /** How many /64 networks of one IPv6 site (/48) may do all that an address may, at the same time. */
   networksPerSite: 4,
   connections: 10_000,
+  /** TCP connections of an address, for each that it may hold open: a page loads over six more. */
+  peersPerConnection: 8,
+  /** TCP connections of all, beside `connections`. */
+  sparePeers: 2_048,
   roomsPerConnection: 32,
   /** Rooms that a user is a member of, and private ones that one owns. Who has more keeps them. */
   membershipsPerUser: 1_000,

@@ -44,6 +44,7 @@ export class Meter {
   readonly refused = new Tally(
     ...['handshake unauthorized', 'handshake too_many', 'request unauthorized'],
     ...['request rate_limited', 'frame rate_limited'],
+    ...['connection too_many', 'connection unavailable'],
   )
   /** What nobody expected. */
   faults = 0

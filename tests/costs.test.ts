@@ -11,7 +11,7 @@ import { createSqliteSql } from '../src/store/sqlite.ts'
 import type { Sqlite } from '../src/runtime/runtime.ts'
 import { NO_RATES, openHub } from './chat/fakes.ts'
 import { handshake, RawSocket } from './conformance/raw.ts'
-import { holdAppends, TestClock } from './helpers.ts'
+import { holdAppends, SERVING, TestClock } from './helpers.ts'
 import { nthUser, userId } from './store/drafts.ts'
 
 const MEMBERS = 200
@@ -98,10 +98,7 @@ test('a frame of any length arrives as one text frame', async (t) => {
       },
     }),
   )
-  const listener = await runtime.serve(app, {
-    ...{ hostname: '127.0.0.1', port: 0, headersTimeout: 5_000, closeTimeout: 1_000 },
-    ...{ maxFrame: 1_000, onBadRequest: () => {} },
-  })
+  const listener = await runtime.serve(app, SERVING)
   t.after(() => listener.close())
   const peer = new RawSocket(t, `http://127.0.0.1:${listener.port}`)
   peer.write(handshake('none'))

@@ -8,11 +8,13 @@ import type { TestContext } from 'node:test'
 import * as v from 'valibot'
 import { WebSocket } from 'ws'
 import * as protocol from '../static/protocol.js'
+import { FRAME_BYTES } from '../static/protocol.js'
 import type { Clock } from '../src/clock.ts'
 import { readConfig, type Config } from '../src/config.ts'
 import { startHearth, type Hearth } from '../src/hearth.ts'
 import type { Journal } from '../src/journal.ts'
 import type { Limits } from '../src/limits.ts'
+import type { ServeOptions } from '../src/runtime/runtime.ts'
 import type { Log } from '../src/store/log.ts'
 import type { ClientFrame, EventOf, ServerEvent } from '../src/protocol.ts'
 
@@ -103,6 +105,13 @@ export function testConfig({ env, limits, clock }: ServerOptions = {}): Config {
   const held = clock && { commitMs: 0 }
   return { ...config, limits: { ...config.limits, ...held, ...limits } }
 }
+
+/** For tests that serve an app of their own. */
+export const SERVING = {
+  ...{ hostname: '127.0.0.1', port: 0, headersTimeout: 10_000, closeTimeout: 2_000 },
+  ...{ maxFrame: FRAME_BYTES, unansweredRequests: 16, headBytes: 16_384 },
+  ...{ admit: () => () => {}, onRefusal: () => {} },
+} satisfies ServeOptions
 
 /** A server in this process, closed when the test is over. */
 export async function startServer(t: TestContext, options: ServerOptions = {}): Promise<Hearth> {

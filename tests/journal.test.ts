@@ -54,6 +54,22 @@ test('a flood of refusals is counted and not written, for each address', async (
   })
 })
 
+test('connections that are refused are one line in ten seconds, whosever they are', async (t) => {
+  const { journal, clock, lines } = await openJournal()
+  t.after(reset)
+  const refuse = (address: string) =>
+    journal.refusal('connection', { code: 'too_many', reason: undefined, address })
+  for (let n = 0; n < 1_000; n += 1) refuse(`192.0.2.${n % 200}`)
+  assert.equal(lines().length, 1)
+  journal.refusal('request', { code: 'unauthorized', reason: undefined, address: '192.0.2.1' })
+  assert.equal(lines().length, 2, 'refused requests have lines of their own')
+  await clock.advance(10_000)
+  refuse('192.0.2.7')
+  assert.deepEqual(lines().at(-1), {
+    ...{ what: 'connection refused', code: 'too_many', address: '192.0.2.7', unsaid: 999 },
+  })
+})
+
 test('what strangers send is cut, and shows nothing that could be a secret', async (t) => {
   const { journal, lines } = await openJournal()
   t.after(reset)

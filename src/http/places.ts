@@ -5,7 +5,7 @@ import type { ProblemOptions } from './problem.ts'
 import type { Services } from './services.ts'
 
 /** The key under which all connections count. */
-const NODE = 'node'
+export const NODE = 'node'
 /**
  * For each place of an address, sockets that we closed and whose peers have not gone: Deno cannot
  * end them. A network that broke under all places at once must not lock its people out.
@@ -73,7 +73,7 @@ export function later(code: ErrorCode, detail: string, retryAfterMs: number): Re
 }
 
 /** How many there are for each key: an address, a user, the node. */
-function createCounts() {
+export function createCounts() {
   const counts = new Map<string, number>()
   const count = (key: string) => counts.get(key) ?? 0
   /** @returns what gives the place back; idempotent */

@@ -34,7 +34,7 @@ export const runtime: Runtime = {
           const { method, url, headers } = request
           // Over HTTP/2 and 1.0 there may be no `Host`.
           if (!isClear(method, url, headers.get('host'))) {
-            options.onBadRequest(info.remoteAddr.hostname)
+            options.onRefusal(info.remoteAddr.hostname, 'unclear')
             return breakOff(new Response(null, { status: 400 }))
           }
           if (!isHandshake(request)) return app.fetch(request, info)

@@ -1,6 +1,6 @@
 /** Node: `@hono/node-server` with `ws`. */
 
-import { IncomingMessage, type Server } from 'node:http'
+import { createServer, IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket as TcpSocket } from 'node:net'
 import { createSecureContext } from 'node:tls'
@@ -9,6 +9,7 @@ import type { Context } from 'hono'
 import type { WSContext, WSEvents } from 'hono/ws'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { PROTOCOL } from '../../static/protocol.js'
+import { isCutOff, limitConnections, limitRequests, Unanswered } from './node-guard.ts'
 import { AddressInUse, BadCertificate, isClear } from './runtime.ts'
 import type { Runtime, ServeOptions } from './runtime.ts'
 import { openSqlite } from './sqlite.js'
@@ -34,38 +35,44 @@ export const runtime: Runtime = {
   name: `node ${process.versions.node}`,
 
   serve: async (app, options) => {
+    const unanswered = new Unanswered()
     const server = createAdaptorServer({
       fetch: (request, env) => {
         const { incoming } = env as HttpBindings
-        if (!isPlain(incoming)) return new Response(null, { status: 400 })
+        // A handshake does not come by way of `limitRequests`.
+        if (isCutOff(incoming) || !isPlain(incoming)) return new Response(null, { status: 400 })
         // The adapter leaves an empty header out of a handshake, and no `Origin` is a good one.
         if (incoming.headers.origin === '') request.headers.set('origin', '')
         return app.fetch(request, env)
       },
-      ...serverOf(options),
+      ...serverOf(options, (adapter) => {
+        const listener: RequestListener = (incoming, outgoing) => {
+          // Who asked for an upgrade may speak another language from here on: no more is answered.
+          if (incoming.headers.upgrade) outgoing.shouldKeepAlive = false
+          unanswered.add(incoming, outgoing, () => {
+            if (!server.listening) incoming.socket.destroySoon()
+          })
+          // Some of these the adapter answers itself.
+          if (!isPlain(incoming)) options.onRefusal(incoming.socket.remoteAddress ?? '', 'unclear')
+          adapter(incoming, outgoing)
+        }
+        return limitRequests(listener, unanswered, options)
+      }),
       websocket: { server: createWebSocketServer(options) },
     }) as Server
-    /** Whose request is being answered. */
-    const waiting = new Set<TcpSocket>()
-    // Who asked for an upgrade may speak another language from here on: nothing more is answered.
-    server.prependListener('request', (incoming, outgoing) => {
-      if (incoming.headers.upgrade) outgoing.shouldKeepAlive = false
-      waiting.add(incoming.socket)
-      outgoing.once('close', () => {
-        waiting.delete(incoming.socket)
-        if (!server.listening) incoming.socket.destroySoon()
-      })
-      // Some of these the adapter answers itself.
-      if (!isPlain(incoming)) options.onBadRequest(incoming.socket.remoteAddress ?? '')
-    })
     const sockets = trackSockets(server, options)
+    limitConnections(server, options)
     return new Promise((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
+      // Later ones are of a connection that could not be accepted: the next may be.
+      server.on('error', (error: NodeJS.ErrnoException) => {
         reject(error.code === 'EADDRINUSE' ? new AddressInUse(error.message) : error)
       })
       server.listen(options.port, options.hostname, () => {
         const { port } = server.address() as AddressInfo
-        resolve({ port, close: () => closeServer(server, sockets, waiting, options.closeTimeout) })
+        resolve({
+          port,
+          close: () => closeServer(server, sockets, unanswered, options.closeTimeout),
+        })
       })
     })
   },
@@ -134,7 +141,8 @@ class Incoming extends IncomingMessage {
   // Only declared, as the setter runs inside the constructor of the base.
   declare private isUpgrade: boolean
   get upgrade() {
-    return this.isUpgrade && isHandshake(this) && isPlain(this)
+    // Also what makes Node stop reading, see node-guard.ts.
+    return isCutOff(this) || (this.isUpgrade && isHandshake(this) && isPlain(this))
   }
   set upgrade(value: boolean) {
     this.isUpgrade = value
@@ -169,21 +177,35 @@ function handshakeOf({ env, req }: Context): Context {
   return { env, req: { url: req.url, header: () => upgrade } } as unknown as Context
 }
 
-function serverOf({ headersTimeout, tls }: ServeOptions) {
+/** @param guard  makes of the adapter's listener the one that hears of all requests */
+function serverOf(
+  { headersTimeout, headBytes, tls }: ServeOptions,
+  guard: (adapter: RequestListener) => RequestListener,
+) {
   const common = {
     IncomingMessage: Incoming,
     headersTimeout,
     requestTimeout: headersTimeout * 2,
     connectionsCheckingInterval: headersTimeout / 2,
+    maxHeaderSize: headBytes,
+    // Node would answer by itself, and past the guard.
+    requireHostHeader: false,
   }
-  if (!tls) return { serverOptions: common }
+  const secure = { ...tls, minVersion: 'TLSv1.2' as const, handshakeTimeout: headersTimeout }
   try {
-    createSecureContext(tls)
+    if (tls) createSecureContext(tls)
   } catch (error) {
     throw new BadCertificate(error)
   }
-  const secure = { ...tls, minVersion: 'TLSv1.2' as const, handshakeTimeout: headersTimeout }
-  return { createServer: createTlsServer, serverOptions: { ...common, ...secure } }
+  const create = (_options: unknown, adapter: RequestListener) => {
+    const listener = guard(adapter)
+    const server = tls
+      ? createTlsServer({ ...common, ...secure }, listener)
+      : createServer(common, listener)
+    // An `Expect` that nobody knows: the same.
+    return server.on('checkExpectation', listener)
+  }
+  return { createServer: create as typeof createServer }
 }
 
 function createWebSocketServer({ maxFrame, closeTimeout }: ServeOptions) {
@@ -244,7 +266,7 @@ function trackSockets(server: Server, { closeTimeout, headersTimeout, tls }: Ser
 function closeServer(
   server: Server,
   sockets: Map<string, TcpSocket>,
-  waiting: ReadonlySet<TcpSocket>,
+  unanswered: Unanswered,
   closeTimeout: number,
 ) {
   return new Promise<void>((resolve) => {
@@ -258,6 +280,6 @@ function closeServer(
       resolve()
     })
     server.closeIdleConnections()
-    for (const socket of sockets.values()) if (!waiting.has(socket)) socket.destroySoon()
+    for (const socket of sockets.values()) if (unanswered.of(socket) === 0) socket.destroySoon()
   })
 }

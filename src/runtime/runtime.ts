@@ -43,11 +43,23 @@ export interface ServeOptions {
   maxFrame: number
   /** PEM texts; with them https and wss are served, from TLS 1.2 on, and nothing else. */
   tls?: { cert: string; key: string }
-  /** Hears of requests that the runtime answers with 400 by itself; from which address. */
-  onBadRequest(peer: string): void
+  /** Requests of a connection that wait for an answer; one more ends it, where they can pile up. */
+  unansweredRequests: number
+  /** Longest head of a request, where the runtime lets it be set. bytes */
+  headBytes: number
+  /**
+   * Asked for each connection, where the runtime shows them.
+   * @returns what gives its place back; null when it has to go
+   */
+  admit(peer: string): (() => void) | null
+  /** Hears of what the runtime refuses by itself; from which address. */
+  onRefusal(peer: string, why: RefusedRequest): void
   /** How long a closing socket may take to say goodbye, where the runtime can tell. ms */
   closeTimeout: number
 }
+
+/** `unclear`: its head can be read in two ways. `piled up`: too many before it have no answer. */
+export type RefusedRequest = 'unclear' | 'piled up'
 
 export interface Listener {
   readonly port: number

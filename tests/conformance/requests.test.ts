@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
+import { Hono } from 'hono'
 import { runtime } from '#runtime'
-import { FRAME_BYTES } from '../../static/protocol.js'
 import { hashSecret } from '../../src/auth/secrets.ts'
 import { openApp } from '../http/app.ts'
-import { GENEROUS, newcomer, newTicket, signIn, startServer, turn } from '../helpers.ts'
+import { GENEROUS, newcomer, newTicket, SERVING, signIn, startServer, turn } from '../helpers.ts'
 import { handshake, knock, RawSocket, request, type RawHeaders } from './raw.ts'
 
 const IS_DENO = Boolean(process.versions.deno)
@@ -290,14 +290,7 @@ test('peers that go while their ticket is looked at: nothing breaks, no place is
   const limits = { connectionsPerIp: PEERS, connectionsPerUser: PEERS, handshakeMs: 10_000 }
   const { app, clock, faults, signIn } = openApp(t, { limits, tickets: { issue, redeem } })
   session = hashSecret((await signIn('Ann')).token)
-  const options = {
-    port: 0,
-    headersTimeout: 10_000,
-    onBadRequest: () => {},
-    maxFrame: FRAME_BYTES,
-    closeTimeout: 2_000,
-  }
-  const listener = await runtime.serve(app, { ...options, hostname: '127.0.0.1' })
+  const listener = await runtime.serve(app, SERVING)
   t.after(() => listener.close())
   const url = `http://127.0.0.1:${listener.port}`
 
@@ -331,6 +324,78 @@ test('a head that comes byte by byte: Node ends it, Deno waits, nobody else noti
   await ann.join('lobby')
 })
 
+const PIPELINED: Record<string, string> = {
+  'plain requests': request('/'),
+  'with an Expect that nobody knows': request('/', { Expect: 'the unexpected' }),
+  'with a head that is waited for': request('/', { Expect: '100-continue' }),
+}
+
+for (const [what, text] of Object.entries(PIPELINED)) {
+  test(`requests that pile up, ${what}: Node ends the connection, Deno reads one at a time`, async (t) => {
+    const { app, held, release } = holdingApp()
+    const refused: string[] = []
+    const onRefusal = (_peer: string, why: string) => void refused.push(why)
+    const listener = await runtime.serve(app, { ...SERVING, onRefusal })
+    t.after(() => listener.close())
+    t.after(release)
+    const most = IS_DENO ? 1 : SERVING.unansweredRequests
+    const raw = new RawSocket(t, `http://127.0.0.1:${listener.port}`)
+    raw.write(text.repeat(SERVING.unansweredRequests))
+    await until(() => held() === most)
+    assert.equal(raw.isClosed, false)
+    raw.write(text.repeat(1_000))
+    if (!IS_DENO) await raw.end()
+    // Whoever comes later is answered: all of the read before it has been looked at.
+    const other = new RawSocket(t, `http://127.0.0.1:${listener.port}`)
+    other.write(request('/'))
+    await until(() => held() > most)
+    assert.equal(held(), most + 1)
+    assert.deepEqual(refused, IS_DENO ? [] : ['piled up'])
+  })
+}
+
+test('a request without a host is charged like any other', { skip: IS_DENO }, async (t) => {
+  const refused: string[] = []
+  const onRefusal = (_peer: string, why: string) => void refused.push(why)
+  const listener = await runtime.serve(holdingApp().app, { ...SERVING, onRefusal })
+  t.after(() => listener.close())
+  const raw = new RawSocket(t, `http://127.0.0.1:${listener.port}`)
+  raw.write(request('/', { Host: null }).repeat(1_000))
+  await raw.end()
+  assert.equal(refused.filter((why) => why === 'unclear').length, SERVING.unansweredRequests)
+  assert.equal(refused.at(-1), 'piled up')
+})
+
+test('a hundred requests in a row on one connection are no pile', async (t) => {
+  const { url } = await startServer(t)
+  const raw = new RawSocket(t, url)
+  for (let count = 1; count <= 100; count += 1) {
+    raw.write(request('/livez'))
+    await raw.until(() => raw.answers === count)
+  }
+})
+
+test('connections above the limit of an address are ended on Node, and Deno shows none', async (t) => {
+  let open = 0
+  const admit = () => {
+    if (open === 3) return null
+    open += 1
+    return () => void (open -= 1)
+  }
+  const listener = await runtime.serve(new Hono(), { ...SERVING, admit })
+  t.after(() => listener.close())
+  const url = `http://127.0.0.1:${listener.port}`
+  const silent = Array.from({ length: 3 }, () => new RawSocket(t, url))
+  const tooMany = IS_DENO ? null : new RawSocket(t, url)
+  await tooMany?.end()
+  assert.equal(open, IS_DENO ? 0 : 3)
+  silent[0]!.socket.end()
+  await until(() => open < 3)
+  const next = new RawSocket(t, url)
+  next.write(request('/'))
+  assert.equal(await next.head(), 404)
+})
+
 test('a refused peer that never goes is gone in time, also on a connection used before', async (t) => {
   const { url } = await startServer(t, { limits: { closeMs: 200 } })
   for (const before of ['', request('/api/session')]) {
@@ -346,6 +411,20 @@ test('a refused peer that never goes is gone in time, also on a connection used 
     clearInterval(timer)
   }
 })
+
+/** An app that answers when it is told to. */
+function holdingApp() {
+  let held = 0
+  let release = () => {}
+  const released = new Promise<void>((resolve) => (release = resolve))
+  const app = new Hono()
+  app.all('*', async (c) => {
+    held += 1
+    await released
+    return c.text('')
+  })
+  return { app, held: () => held, release }
+}
 
 /** Looks again and again, for what tells nobody. */
 async function until(condition: () => boolean) {
