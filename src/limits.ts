@@ -56,9 +56,12 @@ export const DEFAULT_LIMITS = {
   /** `say`, `edit`, `delete`, `react`: per user and second, and at once. */
   messageRate: 2,
   messageBurst: 20,
-  /** All frames but `pong`. */
+  /** All frames, but for a few `pong`. */
   frameRate: 20,
   frameBurst: 60,
+  /** `pong` without anything beside it that are free, per second and connection. */
+  pongRate: 2,
+  pongBurst: 4,
   /** Pages of `join`, `history` and HTTP. */
   readRate: 5,
   readBurst: 40,

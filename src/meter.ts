@@ -24,7 +24,7 @@ export interface Observed {
 }
 
 export class Meter {
-  /** Frames that came in, but for `pong`. */
+  /** Frames that came in, but for `pong` that are free. */
   frames = 0
   /** Frames refused for their rate without an answer, as there were too many. */
   dropped = 0

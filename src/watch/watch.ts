@@ -67,7 +67,11 @@ function countersOf({ meter }: Hub): Named[] {
       () => [...meter.refused].map(([key, times]) => [refusalOf(key), times]),
       ['what', 'code'],
     ],
-    ['hearth_frames_received_total', 'Frames from clients, without pong', () => meter.frames],
+    [
+      'hearth_frames_received_total',
+      'Frames from clients, without pong that are free',
+      () => meter.frames,
+    ],
     [
       'hearth_frames_dropped_total',
       'Frames over the rate that were not even answered',
