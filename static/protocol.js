@@ -304,12 +304,15 @@ export const ServerEvent = v.union(Object.values(events))
 
 /* ------------------------------------------------------------------ bodies of /api */
 
+/** Of whoever is signed in already: ends that session, for the one that is asked for. */
+export const Replacement = v.object({ replace: v.literal(true) })
+const replaces = { replace: v.optional(v.boolean()) }
 /** Body of `POST /api/session`: a new guest, an admin, or another device of a user. */
 export const NewSession = v.union(
   [
-    v.object({ link: Token }),
-    v.object({ admin: v.pipe(v.string(), v.maxLength(256)), name: Name }),
-    v.object({ name: Name, code: v.optional(v.pipe(v.string(), v.maxLength(256))) }),
+    v.object({ link: Token, ...replaces }),
+    v.object({ admin: v.pipe(v.string(), v.maxLength(256)), name: Name, ...replaces }),
+    v.object({ name: Name, code: v.optional(v.pipe(v.string(), v.maxLength(256))), ...replaces }),
   ],
   (issue) => issue.issues?.at(-1)?.message ?? 'name, admin and name, or link',
 )
@@ -318,6 +321,7 @@ export const Session = v.object({
   token: v.optional(Token),
   expiresAt: Time,
   role: v.optional(v.picklist(['member', 'admin'])),
+  frees: v.optional(v.literal(true)),
 })
 const Needs = v.picklist(['code', 'login'])
 /** Answer to `GET /api/session?quiet=true` of somebody who is not signed in. */
@@ -338,6 +342,9 @@ export const Device = v.object({
 export const Devices = v.array(Device)
 export const Ticket = v.object({ ticket: Token, expiresAt: Time })
 export const Link = v.object({ link: Token, expiresAt: Time })
+/** Body of `POST /api/session/link/whose`, and its answer. */
+export const OpenedLink = v.object({ link: Token })
+export const LinkOwner = v.object({ user: User })
 export const Rooms = v.array(
   v.object({
     room: Room,

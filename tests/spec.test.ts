@@ -201,6 +201,9 @@ async function askAll(ask: Ask, url: string) {
   await ask('GET /api/session', { token })
   await ask('GET /api/session', { query: '?quiet=true' })
   const { body: link } = await ask('POST /api/session/link', { token })
+  await ask('POST /api/session', { token, body: link })
+  await ask('POST /api/session/link/whose', { body: link })
+  await ask('POST /api/session/link/whose', { body: { link: 'x'.repeat(43) } })
   await ask('POST /api/session', { body: link })
   const { body: devices } = await ask('GET /api/sessions', { token })
   const { id } = (devices as { id: string; current?: true }[]).find((one) => !one.current)!

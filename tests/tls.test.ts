@@ -97,7 +97,7 @@ test('a real server: the page, signing in and a socket, and each says that it is
 
   const { answer } = await signInOverTls(url, certificate, 'Bob')
   const [value, ...attributes] = answer.header('set-cookie').split('; ')
-  assert.match(value!, /^__Host-hearth=[\w-]{43}$/)
+  assert.match(value!, /^__Host-hearth-[0-9a-f]{8}=[\w-]{43}$/)
   for (const name of ['Path=/', 'HttpOnly', 'Secure', 'SameSite=Strict']) {
     assert.ok(attributes.includes(name), answer.header('set-cookie'))
   }

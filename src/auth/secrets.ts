@@ -15,6 +15,11 @@ export function hashSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url')
 }
 
+/** Eight hex digits that tell one log from another, and nothing else of it. @param epoch  of a log */
+export function markOf(epoch: string): string {
+  return createHash('sha256').update(epoch).digest('hex').slice(0, 8)
+}
+
 /** Compares two secrets of any length in a time that tells nothing about them. */
 export function isSameSecret(a: string, b: string): boolean {
   const [left, right] = [a, b].map((secret) => createHash('sha256').update(secret).digest())

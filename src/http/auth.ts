@@ -4,12 +4,16 @@ import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
 import type { Session } from '../store/accounts.ts'
-import { hashSecret } from '../auth/secrets.ts'
+import { hashSecret, markOf } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { problem, type ProblemOptions } from './problem.ts'
 import { isSecure, type HearthEnv, type Services } from './services.ts'
 
+/** Every port of a host shares its cookies: behind this, each log adds a mark of its own. */
 const COOKIE = 'hearth'
+const COOKIE_NAMES = /^(?:__Host-)?hearth(?:-[0-9a-f]{8})?$/
+/** Sessions that other cookies of this family may name. */
+const OTHER_COOKIES = 4
 /** Browsers keep no cookie longer than 400 days; the session itself may end sooner. s */
 const COOKIE_SECONDS = 400 * 86_400
 const SAFE_METHODS = ['GET', 'HEAD']
@@ -30,16 +34,29 @@ export function signedIn(services: Services) {
   })
 }
 
-/** @returns null for a stranger */
+/**
+ * The session of a request. Our own cookie comes first; a session of this log in one of an earlier
+ * version, or of the log that this one was restored from, counts as well, and gets our own name.
+ * @returns null for a stranger
+ */
 export async function findSession(c: Context, services: Services): Promise<Session | null> {
-  const hash = credentialOf(c, services)
-  return hash === null ? null : services.accounts.session(hash)
+  const { accounts } = services
+  const { own, others } = tokensOf(c, services)
+  const session = own === undefined ? null : await accounts.session(hashSecret(own))
+  if (session) return session
+  for (const token of others) {
+    const session = await accounts.session(hashSecret(token))
+    if (session && SAFE_METHODS.includes(c.req.method)) writeCookie(c, services, token)
+    if (session) return session
+  }
+  return null
 }
 
 /** The hash of what a request shows, whether there is such a session or not; null: nothing. */
 export function credentialOf(c: Context, services: Services): string | null {
-  const token = bearerToken(c) ?? readCookie(c, services)
-  return token ? hashSecret(token) : null
+  const { own, others } = tokensOf(c, services)
+  const token = own ?? others[0]
+  return token === undefined ? null : hashSecret(token)
 }
 
 /** What a guest needs besides a name. */
@@ -70,21 +87,32 @@ export function bearerToken(c: Context): string | undefined {
 }
 
 export function writeCookie(c: Context, services: Services, token: string) {
-  const secure = isSecure(services)
-  setCookie(c, COOKIE, token, {
+  setCookie(c, cookieName(services), token, {
     path: '/',
     httpOnly: true,
     sameSite: 'Strict',
     maxAge: COOKIE_SECONDS,
-    ...(secure && { secure, prefix: 'host' as const }),
+    secure: isSecure(services),
   })
 }
 
+/** Only our own: what others have kept under theirs may be good there. */
 export function clearCookie(c: Context, services: Services) {
-  const secure = isSecure(services)
-  deleteCookie(c, secure ? `__Host-${COOKIE}` : COOKIE, { path: '/', secure })
+  deleteCookie(c, cookieName(services), { path: '/', secure: isSecure(services) })
 }
 
-function readCookie(c: Context, services: Services) {
-  return isSecure(services) ? getCookie(c, COOKIE, 'host') : getCookie(c, COOKIE)
+function cookieName(services: Services) {
+  return `${isSecure(services) ? '__Host-' : ''}${COOKIE}-${markOf(services.hub.log.epoch)}`
+}
+
+/** What a request shows: a bearer token, else its cookies. */
+function tokensOf(c: Context, services: Services): { own?: string | undefined; others: string[] } {
+  const bearer = bearerToken(c)
+  if (bearer !== undefined) return { own: bearer, others: [] }
+  const { [cookieName(services)]: own, ...rest } = getCookie(c)
+  const others = Object.entries(rest).filter(
+    ([name]) => COOKIE_NAMES.test(name) && name.startsWith('__Host-') === isSecure(services),
+  )
+  // Browsers send the newest last.
+  return { own, others: others.slice(-OTHER_COOKIES).map(([, token]) => token) }
 }

@@ -1,12 +1,14 @@
 /** `/api/session` and `/api/ticket`: signing in, other devices, signing out, and the way to /ws. */
 
 import { Hono, type Context } from 'hono'
-import { NewSession } from '../../static/protocol.js'
+import * as v from 'valibot'
+import { NewSession, OpenedLink, Replacement } from '../../static/protocol.js'
 import type { Origin, Session } from '../store/accounts.ts'
 import { nameKey } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
-import { asked, clearCookie, findSession, signedIn, writeCookie } from './auth.ts'
+import { asked, bearerToken, clearCookie, findSession, isOwnOrigin } from './auth.ts'
+import { signedIn, writeCookie } from './auth.ts'
 import { problem, readBody, type ProblemOptions } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
@@ -16,6 +18,7 @@ const TICKETS_PER_CONNECTION = 10
 /** So much is kept of what a program calls itself, without control characters and halves of any. */
 const AGENT_LENGTH = 200
 const UNREADABLE = /[\p{Cc}\p{Cs}]/gu
+const BAD_LINK = { detail: 'this link was already used or has expired' }
 
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
   const { accounts, clock, config, hub, links, tickets } = services
@@ -29,10 +32,14 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
   routes.post('/session', sessionRate, async (c) => {
     const token = newSecret()
     const jwt = foreignToken(c)
-    const signIn = jwt
-      ? await startForeignSession(services, c, jwt, hashSecret(token))
-      : await startSession(services, c, hashSecret(token))
+    const { body, refusal } = jwt ? await readForeign(c, jwt) : await readBody(c, NewSession)
+    if (refusal) return refusal
+    const before = await findSession(c, services)
+    const fault = before && replacementFault(c, services, body.replace)
+    if (fault) return fault
+    const signIn = await startSession(services, c, body, hashSecret(token))
     if (signIn instanceof Response) return signIn
+    if (before) await endSessions(c, before, false)
     writeCookie(c, services, token)
     const { user, role } = signIn
     c.var.journal.event('signed in', { user: user.id, role, address: addressOf(c, config) })
@@ -43,21 +50,26 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
   routes.get('/session', async (c, next) => {
     if (c.req.query('quiet') !== 'true') return next()
     const session = await findSession(c, services)
-    return c.json(session ? toBody(session) : asked(config))
+    return c.json(session ? await toBody(session) : asked(config))
   })
 
-  routes.get('/session', onlySignedIn, (c) => {
-    return c.json(toBody(c.var.session))
+  routes.get('/session', onlySignedIn, async (c) => {
+    return c.json(await toBody(c.var.session))
   })
 
   routes.delete('/session', onlySignedIn, async (c) => {
-    const all = c.req.query('all') === 'true'
-    const ended = await accounts.endSessions(c.var.session, all)
-    hub.endSessions(ended)
-    const { user } = c.var.session
-    c.var.journal.event('signed out', { user: user.id, sessions: ended.length })
+    await endSessions(c, c.var.session, c.req.query('all') === 'true')
     clearCookie(c, services)
     return c.body(null, 204)
+  })
+
+  // What a link says before it is used: a page asks first, and whatever only opens it uses up nothing.
+  routes.post('/session/link/whose', sessionRate, async (c) => {
+    const { body, refusal } = await readBody(c, OpenedLink)
+    if (refusal) return refusal
+    const pass = await links.look(body.link)
+    const session = pass && (await accounts.session(pass.session))
+    return session ? c.json({ user: session.user }) : problem(c, 'unauthorized', BAD_LINK)
   })
 
   routes.post('/session/link', onlySignedIn, ticketRate, async (c) => {
@@ -73,24 +85,67 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
   })
 
   return routes
+
+  async function endSessions(c: Context<HearthEnv>, session: Session, all: boolean) {
+    const ended = await accounts.endSessions(session, all)
+    hub.endSessions(ended)
+    c.var.journal.event('signed out', { user: session.user.id, sessions: ended.length })
+  }
+
+  /** What the signed-in are told of their session. */
+  async function toBody(session: Session) {
+    const { user, role } = session
+    const frees = await accounts.freesName(session)
+    return { user, expiresAt: endOf(session), role, ...(frees && { frees }) }
+  }
 }
 
 /**
- * Finds or makes the user that the body speaks of, with one session more.
+ * Why a request that carries a good session may not have another one: it would be out of its
+ * user's reach, and a guest's name with it.
+ */
+function replacementFault(c: Context, services: Services, replace = false) {
+  if (!replace) {
+    const detail = 'you are signed in: sign out first, or say `replace` to end that session'
+    return problem(c, 'conflict', { detail })
+  }
+  // What a cookie does, only our own pages may ask for.
+  if (bearerToken(c) !== undefined || isOwnOrigin(c, services)) return null
+  return problem(c, 'forbidden', { detail: 'this origin is not allowed' })
+}
+
+interface ForeignSession {
+  jwt: string
+  replace: boolean
+}
+
+/** A request that needs no body. */
+async function readForeign(c: Context, jwt: string) {
+  const body: unknown = await c.req.json().catch(() => null)
+  const foreign: ForeignSession = { jwt, replace: v.is(Replacement, body) }
+  return { body: foreign, refusal: undefined }
+}
+
+/**
+ * Finds or makes the user that a request speaks of, with one session more.
  * @returns the session, or the answer that refuses it
  */
-async function startSession(services: Services, c: Context, hash: string) {
+async function startSession(
+  services: Services,
+  c: Context<HearthEnv>,
+  body: v.InferOutput<typeof NewSession> | ForeignSession,
+  hash: string,
+) {
   const { accounts, config, links } = services
+  if ('jwt' in body) return startForeignSession(services, c, body.jwt, hash)
   const from = originOf(c, config)
-  const { body, refusal } = await readBody(c, NewSession)
-  if (refusal) return refusal
   if ('link' in body) {
     const pass = await links.redeem(body.link)
     const session = pass && (await accounts.addDevice(pass.session, hash, from))
     if (session === 'too_many') {
       return problem(c, session, { detail: `at most ${config.limits.sessionsPerUser} devices` })
     }
-    return session ?? problem(c, 'unauthorized', { detail: 'this link is used or over' })
+    return session ?? problem(c, 'unauthorized', BAD_LINK)
   }
   const isAdmin = 'admin' in body
   const fault = isAdmin ? adminFault(body, config) : guestFault(body, config)
@@ -150,12 +205,6 @@ function originOf(c: Context, config: Config): Origin {
 /** A bearer token in three parts: not one of ours. */
 function foreignToken(c: Context) {
   return /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-}
-
-/** What the signed-in are told of their session. */
-function toBody(session: Session) {
-  const { user, role } = session
-  return { user, expiresAt: endOf(session), role }
 }
 
 function endOf({ expiresAt, idleUntil }: Session) {

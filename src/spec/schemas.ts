@@ -28,6 +28,8 @@ const BODIES = {
   Devices: protocol.Devices,
   Ticket: protocol.Ticket,
   Link: protocol.Link,
+  OpenedLink: protocol.OpenedLink,
+  LinkOwner: protocol.LinkOwner,
   Rooms: protocol.Rooms,
   RoomSummary: protocol.Rooms.item,
   NewRoom: protocol.NewRoom,

@@ -36,14 +36,24 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST /api/session': {
     summary: 'Sign in',
     description:
-      'As a guest, an admin, or another device; with a token of another issuer no body is needed.',
+      'As a guest, an admin, or another device; with a token of another issuer no body is needed. ' +
+      'Whoever is signed in already is refused, unless `replace` ends that session.',
     open: true,
     body: 'NewSession',
     answers: { 201: ['a session, and its cookie', 'Session'] },
-    refusals: ['invalid', 'unauthorized', 'forbidden', 'name_taken', 'too_many', 'rate_limited'],
+    refusals: [
+      'invalid',
+      'unauthorized',
+      'forbidden',
+      'name_taken',
+      'conflict',
+      'too_many',
+      'rate_limited',
+    ],
   },
   'GET /api/session': {
     summary: 'Who is signed in',
+    description: '`frees`: with this session the name of a guest ends.',
     query: { quiet: { ...yes, description: 'answer 200 where it would be 401' } },
     answers: { 200: ['a session, or with `quiet` what a guest needs', 'SessionOrNobody'] },
   },
@@ -71,6 +81,13 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'A link that signs in another device, once, within 10 minutes',
     answers: { 201: ['the secret of the link', 'Link'] },
     refusals: ['rate_limited'],
+  },
+  'POST /api/session/link/whose': {
+    summary: 'Whom a link would sign in; it stays good',
+    open: true,
+    body: 'OpenedLink',
+    answers: { 200: ['the user', 'LinkOwner'] },
+    refusals: ['invalid', 'unauthorized', 'rate_limited'],
   },
   'POST /api/ticket': {
     summary: 'A ticket for one WebSocket',
@@ -303,7 +320,9 @@ export function openApi(): object {
         session: { type: 'http', scheme: 'bearer', description: 'the token of a session' },
         cookie: {
           ...{ type: 'apiKey', in: 'cookie', name: 'hearth' },
-          description: 'of a browser; `__Host-hearth` where there is only https',
+          description:
+            'of a browser, which is given it as `hearth-` and a mark of the log; ' +
+            'with `__Host-` before it where there is only https',
         },
         metrics: { type: 'http', scheme: 'bearer', description: 'the METRICS_TOKEN' },
         foreign: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },

@@ -49,6 +49,8 @@ export interface Accounts {
   addDevice(session: string, hash: string, from?: Origin): Promise<Session | 'too_many' | null>
   /** The session, if it holds; using it keeps it alive. */
   session(hash: string): Promise<Session | null>
+  /** Whether the end of this session frees its user's name: the last one of a guest. */
+  freesName(session: Session): Promise<boolean>
   /** Ends a session, or all of its user's. A guest's name is freed with the last. @returns hashes */
   endSessions(session: Session, all: boolean): Promise<string[]>
   /** Ends the one of this id (see `deviceId`), or without one all but this. @returns hashes */
@@ -133,6 +135,16 @@ export function createAccounts(
           yield* exec('UPDATE sessions SET seen_at = $1 WHERE hash = $2', clock.date(), hash)
         }
         return session
+      }),
+
+    freesName: ({ hash, user }) =>
+      sql.run(function* () {
+        return yield* did(
+          `SELECT id FROM users WHERE id = $1 AND kind = 'guest' AND NOT EXISTS (
+             SELECT 1 FROM sessions WHERE user_id = users.id AND hash <> $2 AND seen_at > $3
+               AND (expires_at IS NULL OR expires_at > $4))`,
+          ...[user.id, hash, idleSince(book), clock.date()],
+        )
       }),
 
     endSessions: ({ hash, user }, all) =>

@@ -17,6 +17,8 @@ export interface Tickets {
   issue(pass: Pass): Promise<{ ticket: string; expiresAt: Date }>
   /** The pass of a ticket, once; null for one that is unknown, used or over. */
   redeem(ticket: string): Promise<Pass | null>
+  /** The same, and it stays good. */
+  look(ticket: string): Promise<Pass | null>
 }
 
 /**
@@ -28,6 +30,7 @@ export function createTickets(sql: Sql, kind: 'ticket' | 'link', lifetimeMs: num
   const { fromNow, lock } = sql.dialect
   const old = `SELECT hash FROM tickets WHERE expires_at <= ${fromNow('0')}
     ORDER BY expires_at LIMIT 10 ${lock('tickets', 'left out')}`
+  const pass = `user_id AS "user", session, address, expires_at > ${fromNow('0')} AS is_good`
   const add = `INSERT INTO tickets (hash, kind, user_id, session, address, expires_at)
     VALUES ($1, $2, $3, $4, $5, ${fromNow('$6')}) RETURNING expires_at`
   return {
@@ -46,14 +49,22 @@ export function createTickets(sql: Sql, kind: 'ticket' | 'link', lifetimeMs: num
 
     redeem: (ticket) =>
       sql.run(function* () {
-        const pass = yield* first<Pass & { is_good: boolean | number }>(
-          `DELETE FROM tickets WHERE hash = $1 AND kind = $2
-           RETURNING user_id AS "user", session, address, expires_at > ${fromNow('0')} AS is_good`,
-          ...[hashSecret(ticket), kind],
-        )
-        if (!pass?.is_good) return null
-        const { user, session, address } = pass
-        return { user, session, address }
+        const text = `DELETE FROM tickets WHERE hash = $1 AND kind = $2 RETURNING ${pass}`
+        return ifGood(yield* first<Found>(text, hashSecret(ticket), kind))
+      }),
+
+    look: (ticket) =>
+      sql.run(function* () {
+        const text = `SELECT ${pass} FROM tickets WHERE hash = $1 AND kind = $2`
+        return ifGood(yield* first<Found>(text, hashSecret(ticket), kind))
       }),
   }
+}
+
+type Found = Pass & { is_good: boolean | number }
+
+function ifGood(found: Found | undefined): Pass | null {
+  if (!found?.is_good) return null
+  const { user, session, address } = found
+  return { user, session, address }
 }

@@ -288,7 +288,10 @@ test('peers that go while their ticket is looked at: nothing breaks, no place is
   }
   const issue = () => assert.fail('nobody asks for one')
   const limits = { connectionsPerIp: PEERS, connectionsPerUser: PEERS, handshakeMs: 10_000 }
-  const { app, clock, faults, signIn } = openApp(t, { limits, tickets: { issue, redeem } })
+  const { app, clock, faults, signIn } = openApp(t, {
+    limits,
+    tickets: { issue, redeem, look: issue },
+  })
   session = hashSecret((await signIn('Ann')).token)
   const listener = await runtime.serve(app, SERVING)
   t.after(() => listener.close())

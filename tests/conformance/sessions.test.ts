@@ -162,7 +162,7 @@ test('signing out closes this session’s sockets 4501, and no others', async (t
   const desk = await connect(t, url, second)
   const ended = await signOut(first.token)
   assert.equal(ended.status, 204)
-  assert.match(ended.headers.get('set-cookie') ?? '', /hearth=;.*Max-Age=0/)
+  assert.match(ended.headers.get('set-cookie') ?? '', /^hearth-[0-9a-f]{8}=;.*Max-Age=0/)
   assert.equal(await phone.closeCode(), 4501)
   assert.deepEqual(phone.events.at(-1), { type: 'bye', code: 4501, retryAfterMs: 0 })
   assert.equal((await session(first.token)).status, 401)

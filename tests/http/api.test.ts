@@ -273,6 +273,7 @@ test('a handshake that fails inside gives its place back', async (t) => {
   const tickets = {
     issue: () => Promise.reject(new Error('not asked')),
     redeem: () => Promise.reject(new Error('the database is gone')),
+    look: () => Promise.reject(new Error('not asked')),
   }
   const { get, faults } = openApp(t, { tickets, limits: { connectionsPerIp: 2, connections: 2 } })
   for (const _ of [1, 2, 3, 4]) {

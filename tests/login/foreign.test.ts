@@ -86,6 +86,27 @@ test('a good token is a session of the same user each time, until the token ends
   assert.equal((await fetch(`${url}/api/session`, { headers })).status, 401)
 })
 
+test('a browser that is signed in stays so, unless the token is to replace the session', async (t) => {
+  const { url, key, enter } = await setUp(t)
+  const token = await tokenOf(key, { name: 'Ann' })
+  const other = await tokenOf(key, { name: 'Bob', sub: 'u2' })
+  const { answer } = await enter(token)
+  const from = (body: string | null) =>
+    fetch(`${url}/api/session`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${other}`, cookie: `hearth=${answer.token}`, origin: url },
+      body,
+    })
+  for (const body of [null, '{}', 'true', '{"replace":false}']) {
+    assert.equal((await from(body)).status, 409, `${body}`)
+  }
+  const replaced = await from('{"replace":true}')
+  assert.deepEqual([replaced.status, (await replaced.json()).user.name], [201, 'Bob'])
+  const headers = { authorization: `Bearer ${answer.token}` }
+  assert.equal((await fetch(`${url}/api/session`, { headers })).status, 401)
+  assert.equal((await enter(token)).status, 201, 'whose own server has no cookie')
+})
+
 test('a session lasts 12 h at most, however long the token', async (t) => {
   const { key, enter } = await setUp(t)
   const { answer } = await enter(await tokenOf(key, { exp: START + 30 * 86_400 }))

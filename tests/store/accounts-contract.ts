@@ -46,6 +46,29 @@ export async function accountsContract(
     assert.notEqual(other?.user.id, session.user.id)
   })
 
+  check('the last session of a guest frees the name, as long as it is', async (opened) => {
+    const { accounts, clock } = opened
+    const first = (await accounts.addGuest('Ann', 'ann', 'h1'))!
+    assert.equal(await accounts.freesName(first), true)
+    const second = await addDevice(accounts, 'h1', 'h2')
+    assert.equal(await accounts.freesName(first), false)
+    clock.skip(29 * DAY)
+    await accounts.session('h2')
+    clock.skip(2 * DAY)
+    assert.equal(await accounts.freesName(second), true, 'the other was idle too long')
+    const foreign = await accounts.addForeign(
+      'a b',
+      'Bob',
+      'h3',
+      new Date(clock.date().getTime() + 1),
+    )
+    const admin = await accounts.addAdmin('Root', 'root', 'h4')
+    assert.deepEqual(
+      [await accounts.freesName(foreign!), await accounts.freesName(admin!)],
+      [false, false],
+    )
+  })
+
   check('another device is the same user, as long as the first holds', async ({ accounts }) => {
     const first = await accounts.addGuest('Ann', 'ann', 'h1')
     const second = await addDevice(accounts, 'h1', 'h2')

@@ -110,6 +110,7 @@ function takeTurns(...both: [Accounts, Accounts]): Accounts {
     addDevice: (...given) => next().addDevice(...given),
     addForeign: (...given) => next().addForeign(...given),
     session: (...given) => next().session(...given),
+    freesName: (...given) => next().freesName(...given),
     ban: (...given) => next().ban(...given),
     endSessions: (...given) => next().endSessions(...given),
     endDevices: (...given) => next().endDevices(...given),
