@@ -7,6 +7,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import { ownOrigin, signedIn } from './http/auth.ts'
 import { loadAssets, refuseMethod, serveMade } from './http/assets.ts'
 import { deviceRoutes } from './http/devices.ts'
+import { memberRoutes } from './http/members.ts'
 import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
 import { healthRoutes } from './http/health.ts'
@@ -51,6 +52,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.route('/api', sessionRoutes(services))
   app.route('/api', deviceRoutes(services))
   app.route('/api', messageRoutes(services, places))
+  app.route('/api', memberRoutes(services))
   app.route('/api', roomRoutes(services))
   app.route('/api', userRoutes(services))
   app.all('/api/*', signedIn(services), (c) => problem(c, 'not_found'))

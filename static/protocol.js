@@ -16,6 +16,8 @@ export const NAME_LENGTH = 32
 export const QUERY_LENGTH = 200
 /** Most messages of one page. */
 export const PAGE_LENGTH = 100
+/** Most members of one list. */
+export const MEMBERS_LENGTH = 200
 /** More missed entries than this, and a join starts afresh instead of replaying. */
 export const RESUME_LIMIT = 1_000
 /** Most different emoji on one message. */
@@ -254,6 +256,7 @@ const Joined = v.object({
   count: Count,
   members: v.optional(v.array(User)),
   private: v.boolean(),
+  owner: v.optional(Id),
 })
 const HistoryPage = v.object({
   type: v.literal('history'),
@@ -274,6 +277,10 @@ const TypingUser = v.object({ type: v.literal('typing'), room: Room, user: User 
 const ReadUpTo = v.object({ type: v.literal('read'), room: Room, seq: Seq })
 const Renewed = v.object({ type: v.literal('renewed'), expiresAt: v.nullable(Time) })
 const Removed = v.object({ type: v.literal('removed'), room: Room })
+/** A new member of a private room. */
+const Admitted = v.object({ type: v.literal('admitted'), room: Room, user: User, at: Time })
+/** A private room has another owner. */
+const Owner = v.object({ type: v.literal('owner'), room: Room, owner: Id })
 const Ping = v.object({ type: v.literal('ping'), heads: v.record(v.string(), Seq) })
 const ErrorEvent = v.object({
   type: v.literal('error'),
@@ -296,6 +303,8 @@ export const events = {
   read: ReadUpTo,
   renewed: Renewed,
   removed: Removed,
+  admitted: Admitted,
+  owner: Owner,
   ping: Ping,
   error: ErrorEvent,
   bye: Bye,
@@ -364,6 +373,19 @@ export const NewInvitation = v.object({
 })
 /** Its answer, and the body of `POST /api/rooms/:room/members`. */
 export const Invitation = v.object({ invite: Token, expiresAt: v.optional(Time) })
+/** Members of a private room, by id. `since`: null for those from before it was written down. */
+export const Members = v.object({
+  room: Room,
+  members: v.array(
+    v.object({
+      user: User,
+      since: v.nullable(Time),
+      here: v.boolean(),
+      owner: v.optional(v.literal(true)),
+    }),
+  ),
+  more: v.boolean(),
+})
 /** A number in the query of an address. */
 const Digits = v.pipe(v.string(), v.digits('a whole number'), v.transform(Number))
 const PageLimit = v.pipe(
@@ -380,6 +402,12 @@ export const RoomMessages = v.pipe(
   }),
   v.check(({ after, before }) => after === undefined || before === undefined, 'after or before'),
 )
+/** Query of `GET /api/rooms/:room/members`: those behind the id `after`, in since `since`. */
+export const RoomMembers = v.object({
+  after: v.optional(Id),
+  since: v.optional(Time),
+  limit: v.optional(v.pipe(Digits, v.minValue(1), v.maxValue(MEMBERS_LENGTH))),
+})
 /** Query of `GET /api/rooms/:room/events`. */
 export const RoomEvents = v.object({
   after: v.optional(v.pipe(Digits, Seq)),

@@ -201,6 +201,41 @@ test('who must go is gone on every node within five seconds, without any bus', a
   assert.equal(await bob.closeCode(), 4501)
 })
 
+test('who comes in on another node is told of and listed here, and seen wherever it reads', async (t) => {
+  const [one, two] = (await startCluster(t, 2)) as [Hearth, Hearth]
+  const ask = async (
+    method: string,
+    { url }: Hearth,
+    path: string,
+    { token }: Account,
+    body = {},
+  ) => {
+    const response = await fetch(`${url}/api/rooms${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(method === 'POST' && { body: JSON.stringify(body) }),
+    })
+    assert.ok(response.ok, `${method} ${path}: ${response.status}`)
+    return response
+  }
+  const [ann, bob] = [await newcomer(t, one.url, 'Ann'), await signIn(two.url, 'Bob')]
+  await ask('POST', one, '', ann.account, { room: 'den' })
+  const { invite } = await (await ask('POST', one, '/den/invites', ann.account)).json()
+  await ann.join('den')
+  await ask('POST', two, '/den/members', bob, { invite })
+  assert.deepEqual((await ann.next('admitted')).user, bob.user)
+  const stream = await ask('GET', two, '/den/events', bob)
+  t.after(() => stream.body?.cancel())
+  await ann.next('presence', ({ joined }) => joined?.some(({ id }) => id === bob.user.id) === true)
+  // One node has the room open, the other asks the directory.
+  for (const node of [one, two]) {
+    const { members } = await (await ask('GET', node, '/den/members', bob)).json()
+    const here = members.filter((member: { here: boolean }) => member.here)
+    assert.equal(here.length, 2)
+  }
+  assert.equal(ann.all('admitted').length, 1)
+})
+
 test('Postgres gone: nothing is acknowledged, nobody is thrown out, all goes on after', async (t) => {
   const postgres = await startPostgres(t)
   const nodes = await startNodes(t, 2, { DATABASE_URL: await postgres.newDatabase() })

@@ -134,6 +134,12 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
   await ann.join('lobby')
   await ann.say('lobby', 'a word between friends')
 
+  await post(`${url}/api/rooms`, { room: 'vault' }, root.token)
+  const made = await post(`${url}/api/rooms/vault/invites`, {}, root.token)
+  const { invite } = (await made.json()) as { invite: string }
+  secrets.push(invite)
+  await post(`${url}/api/rooms/vault/members`, { invite }, ann.account.token)
+
   await post(`${url}/api/session`, { name: 'Eve', admin: 'wrong-admin-token' })
   await post(`${url}/api/session`, { name: { a: 'a word between friends' } })
   await post(`${url}/api/rooms`, { room: 'den' }, TOKEN)
@@ -180,7 +186,7 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
     ...['request refused invalid', 'request refused invalid'],
     ...['frame refused invalid_frame', 'frame refused unknown_type', 'frame refused unauthorized'],
     ...['frame refused unknown_type', 'closed 4503', 'closed 4503', 'banned'],
-    ...['opened', 'opened'],
+    ...['opened', 'opened', 'admitted'],
   ]
   assert.deepEqual(said.sort(), expected.sort())
   for (const { level, properties, message } of lines) {

@@ -82,7 +82,7 @@ void test('behind a transaction-mode pooler', async (t) => {
     const draft = react(nthUser(1), 1)
     assert.deepEqual(tell(await logs[0]!.append([draft, draft])), [91, 'repeat 91'])
     assert.deepEqual(await logs[1]!.compare([{ room: 'lobby', seq: 91 }]), [
-      { room: 'lobby', head: 91, id: draft.id },
+      { room: 'lobby', head: 91, id: draft.id, owner: null },
     ])
   })
 

@@ -217,7 +217,10 @@ async function askAll(ask: Ask, url: string) {
   await ask('POST /api/rooms/{room}/invites', { ...his, body: {} })
   const { body: made } = await ask('POST /api/rooms/{room}/invites', { ...mine, body: {} })
   await ask('POST /api/rooms/{room}/members', { ...his, body: { invite: 'x'.repeat(43) } })
+  await ask('GET /api/rooms/{room}/members', his)
   await ask('POST /api/rooms/{room}/members', { ...his, body: made })
+  await ask('GET /api/rooms/{room}/members', his)
+  await ask('GET /api/rooms/{room}/members', { ...his, in: { room: 'lobby' } })
   const said = { ...mine, body: { id: crypto.randomUUID(), body: 'hello' } }
   const say = 'POST /api/rooms/{room}/messages'
   assert.equal((await ask(say, said)).status, 201)

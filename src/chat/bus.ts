@@ -18,6 +18,9 @@ export const Hint = v.variant('type', [
   v.object({ type: v.literal('typing'), room: schemas.Room, user: schemas.User }),
   /** A user has read a room up to `seq`: for the user's other devices. */
   v.object({ type: v.literal('read'), room: schemas.Room, user: schemas.Id, seq: schemas.Seq }),
+  /** As the room is told. */
+  schemas.events.admitted,
+  schemas.events.owner,
 ])
 
 /** One thing that other nodes may like to know. Whoever misses it is right all the same, later. */

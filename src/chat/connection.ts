@@ -49,8 +49,6 @@ const QUEUED: ReadonlySet<ClientFrame['type']> = new Set(['join', 'leave', 'hist
 interface Place {
   room: Room
   seat: Seat
-  /** The user owns the room. */
-  owner: boolean
   since: number
   /** What it said that is stored and has not yet gone out with a flush. */
   owed: Entry[]
@@ -232,15 +230,9 @@ export class Connection implements Subscriber {
     if (!this.#takeRead(frame)) return
     this.#joining = frame.room
     const room = this.#hub.room(frame.room)
-    let owner = false
-    const enter = async () => {
-      const entrance = await this.#enter(frame)
-      owner = entrance?.owner === true
-      return entrance
-    }
-    const seat = await room.join(this, frame, enter, place?.seat)
+    const seat = await room.join(this, frame, () => this.#enter(frame), place?.seat)
     if (!seat) return
-    this.#seats.set(frame.room, { room, seat, owner, since: this.#hub.clock.now(), owed: [] })
+    this.#seats.set(frame.room, { room, seat, since: this.#hub.clock.now(), owed: [] })
     // What it was just sent may have been too much for it.
     if (this.isClosed) return this.#unseat(frame.room)
     // Another device left the room while this one came: the last one decides.
@@ -313,7 +305,7 @@ export class Connection implements Subscriber {
       room: frame.room,
       id: frame.id,
       author: this.user,
-      moderates: this.#identity.role === 'admin' || place.owner,
+      moderates: this.#identity.role === 'admin' || place.room.owner === this.user.id,
       ...contentOf(frame),
     })
     this.#work.track(

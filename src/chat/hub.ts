@@ -12,7 +12,7 @@ import { createAppender, type Appender } from '../store/appender.ts'
 import type { Draft, Log, Outcome, ReadPosition } from '../store/log.ts'
 import type { Entry, ServerEvent } from '../protocol.ts'
 import { Neighbours } from './neighbours.ts'
-import { Room } from './room.ts'
+import { Room, type Announcement } from './room.ts'
 import type { Listener } from './seat.ts'
 
 /** At shutdown sockets are still read: until none brings a frame in so many turns of 1 ms. */
@@ -208,6 +208,20 @@ export class Hub {
     })
     this.#rooms.set(name, room)
     return room
+  }
+
+  /** Tells everybody in a room, on every node. */
+  announce(event: Announcement) {
+    this.#rooms.get(event.room)?.tell(event)
+    this.bus.publish(event)
+  }
+
+  /** Ids of those who are in a room, on any node. */
+  async present(name: string): Promise<ReadonlySet<string>> {
+    const room = this.#rooms.get(name)
+    if (room) return room.present
+    const elsewhere = await this.options.directory.presence([name])
+    return new Set(elsewhere.get(name)?.map(({ id }) => id))
   }
 
   append(draft: Draft): Promise<Outcome> {

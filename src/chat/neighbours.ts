@@ -111,6 +111,9 @@ export class Neighbours {
         return void room.typing(hint.user)
       case 'read':
         return this.#options.hearRead(hint.user, hint.room, hint.seq)
+      case 'admitted':
+      case 'owner':
+        return room.tell(hint)
     }
   }
 
@@ -131,7 +134,7 @@ export class Neighbours {
       const found = positions.length > 0 ? await log.compare(positions) : []
       const byRoom = new Map(found.map((compared) => [compared.room, compared]))
       for (const position of positions) {
-        const compared = byRoom.get(position.room) ?? { head: 0, id: null }
+        const compared = byRoom.get(position.room) ?? { head: 0, id: null, owner: null }
         rooms.get(position.room)?.compare(position, compared)
       }
       this.#comparedAt = clock.now()

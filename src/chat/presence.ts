@@ -50,6 +50,10 @@ export class Presence {
     return [...this.#present.values()].map(({ user }) => user)
   }
 
+  get ids(): ReadonlySet<string> {
+    return new Set([...this.#present.keys(), ...this.#remote.keys()])
+  }
+
   get isLocallyEmpty() {
     return this.#present.size === 0
   }

@@ -6,7 +6,14 @@ import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { Meter } from '../meter.ts'
 import type { Compared, Entrance, Log, Position } from '../store/log.ts'
-import { encodeEvent, type Entry, type FrameOf, type Page, type User } from '../protocol.ts'
+import {
+  encodeEvent,
+  type Entry,
+  type EventOf,
+  type FrameOf,
+  type Page,
+  type User,
+} from '../protocol.ts'
 import type { Frame } from '../runtime/runtime.ts'
 import { fitPage } from './page.ts'
 import { Presence } from './presence.ts'
@@ -49,6 +56,7 @@ export class Room {
   /** `seq` of the last entry that the live seats were sent. */
   #flushed: number
   #isPrivate = false
+  #owner: string | null = null
   #flushedAt = -Infinity
   /** Since when something waits for a flush. */
   #waitsSince: number | null = null
@@ -103,6 +111,11 @@ export class Room {
     return this.#tail.bytes
   }
 
+  /** Of a private room: an id, right within seconds on every node. */
+  get owner() {
+    return this.#owner
+  }
+
   /** Whether this seat will get whatever goes live next with everybody else. */
   isLive(seat: Seat) {
     return this.#live.has(seat)
@@ -129,7 +142,8 @@ export class Room {
    * Hears what the log has where this room stood. A log that ends before, or has another entry
    * there, is not the one we told of: everybody starts afresh.
    */
-  compare({ seq }: Position, { head, id }: Omit<Compared, 'room'>) {
+  compare({ seq }: Position, { head, id, owner }: Omit<Compared, 'room'>) {
+    if (owner !== null) this.tell({ type: 'owner', room: this.name, owner })
     const held = this.#tail.idAt(seq) ?? id
     if (head >= seq && (id === null || held === id)) return this.observe(head)
     this.#options.onFault(new Error(`the log of ${this.name} went back from ${seq} to ${head}`))
@@ -182,9 +196,10 @@ export class Room {
   }
 
   /** The first answer of the log says where the room starts on this node. */
-  #open({ head, private: isPrivate }: Entrance) {
+  #open({ head, private: isPrivate, ownerId }: Entrance) {
     this.#isPrivate = isPrivate
     if (this.position) return
+    this.#owner = ownerId
     this.#flushed = head
     this.#sequencer.start(head)
     this.flushSoon()
@@ -246,6 +261,7 @@ export class Room {
       count,
       ...(members && { members }),
       private: this.#isPrivate,
+      ...(this.#owner !== null && { owner: this.#owner }),
     })
     seat.listener.send(encodeFrame([joined]))
     if (page) seat.listener.send(page.frame)
@@ -391,6 +407,21 @@ export class Room {
     return true
   }
 
+  /** Tells everybody here what stands in no log: who came in, and a new owner, once. */
+  tell(event: Announcement) {
+    if (event.type === 'owner') {
+      if (this.#owner === event.owner) return
+      this.#owner = event.owner
+    }
+    const frame = encodeFrame([encodeEvent(event)])
+    for (const { listener } of this.#seats) listener.send(frame)
+  }
+
+  /** Ids of those who are here, on any node. */
+  get present(): ReadonlySet<string> {
+    return this.#presence.ids
+  }
+
   /** Who is here on this node. */
   get localUsers(): User[] {
     return this.#presence.local
@@ -417,6 +448,9 @@ export class Room {
     this.#tail.trim(this.#flushed, 0, 0)
   }
 }
+
+/** What a private room is told of itself. */
+export type Announcement = EventOf<'admitted' | 'owner'>
 
 interface FreshPage {
   head: number

@@ -46,11 +46,11 @@ interface Block {
 
 export class EventStream implements Subscriber {
   isClosed = false
-  /** Who only reads is not shown to the others. */
-  readonly isPresent = false
   readonly #options: EventStreamOptions
   readonly #outflow: Outflow
-  #place: { room: Room; seat: Seat; isPrivate: boolean; since: number } | null = null
+  #place: { room: Room; seat: Seat; since: number } | null = null
+  /** The room it follows is. */
+  #isPrivate = false
   /** A membership of the user ended before there was a place. */
   #isInDoubt = false
   /** The reader starts afresh, and the page that follows is what it starts with. */
@@ -84,20 +84,24 @@ export class EventStream implements Subscriber {
     return this.#options.sink.queued
   }
 
+  /** In a private room nobody reads unseen; in a public one a stream is none of the people. */
+  get isPresent() {
+    return this.#isPrivate
+  }
+
   /** Follows a room. What goes wrong with it ends the stream. */
   async follow(request: FrameOf<'join'>) {
     const { hub } = this.#options
-    let isPrivate = false
     const enter = async () => {
       const entrance = await this.#visit(request)
-      isPrivate = entrance?.private === true
+      this.#isPrivate ||= entrance?.private === true
       return entrance
     }
     try {
       const room = hub.room(request.room)
       const seat = await room.join(this, request, enter)
       if (!seat) return
-      this.#place = { room, seat, isPrivate, since: hub.clock.now() }
+      this.#place = { room, seat, since: hub.clock.now() }
       if (this.isClosed) this.#unseat()
       // It may have ended while the seat was taken.
       else if (this.#isInDoubt) await enter()
@@ -121,7 +125,7 @@ export class EventStream implements Subscriber {
   expel(room: string, before = Infinity) {
     const place = this.#place
     if (!place) this.#isInDoubt = true
-    else if (place.room.name === room && place.isPrivate && place.since <= before)
+    else if (place.room.name === room && this.#isPrivate && place.since <= before)
       this.#remove(room)
   }
 

@@ -13,6 +13,8 @@ const News = v.union([
   v.tuple([v.literal('presence')]),
   v.tuple([v.literal('typing'), schemas.Id, schemas.User.entries.name]),
   v.tuple([v.literal('read'), schemas.Id, schemas.Seq]),
+  v.tuple([v.literal('admitted'), schemas.Id, schemas.User.entries.name, v.string()]),
+  v.tuple([v.literal('owner'), schemas.Id]),
 ])
 const Pair = v.tuple([schemas.Room, News])
 type Pair = v.InferOutput<typeof Pair>
@@ -79,6 +81,8 @@ function toPair(hint: Hint): Pair {
   if (type === 'head') return [room, hint.head]
   if (type === 'presence') return [room, [type]]
   if (type === 'typing') return [room, [type, hint.user.id, hint.user.name]]
+  if (type === 'admitted') return [room, [type, hint.user.id, hint.user.name, hint.at]]
+  if (type === 'owner') return [room, [type, hint.owner]]
   return [room, [type, hint.user, hint.seq]]
 }
 
@@ -86,5 +90,9 @@ function toHint([room, news]: Pair): Hint {
   if (typeof news === 'number') return { type: 'head', room, head: news }
   if (news[0] === 'presence') return { type: 'presence', room }
   if (news[0] === 'typing') return { type: 'typing', room, user: { id: news[1], name: news[2] } }
+  if (news[0] === 'owner') return { type: 'owner', room, owner: news[1] }
+  if (news[0] === 'admitted') {
+    return { type: 'admitted', room, user: { id: news[1], name: news[2] }, at: news[3] }
+  }
   return { type: 'read', room, user: news[1], seq: news[2] }
 }

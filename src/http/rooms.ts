@@ -60,9 +60,17 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   routes.post('/rooms/:room/members', rate, async (c) => {
     const { body, refusal } = await readBody(c, Invitation)
     if (refusal) return refusal
-    const isIn = await memberships.admit(c.req.param('room'), c.var.session.user.id, body.invite)
-    if (isIn === null) return problem(c, 'too_many', { detail: tooManyRooms(limits) })
-    if (!isIn) return problem(c, 'forbidden', { detail: 'this invitation is not good' })
+    const room = c.req.param('room')
+    const { user } = c.var.session
+    const outcome = await memberships.admit(room, user.id, body.invite)
+    if (outcome === 'too_many') return problem(c, outcome, { detail: tooManyRooms(limits) })
+    if (outcome === 'refused') {
+      return problem(c, 'forbidden', { detail: 'this invitation is not good' })
+    }
+    if (outcome === 'admitted') {
+      hub.announce({ type: 'admitted', room, user, at: clock.date().toISOString() })
+      c.var.journal.event('admitted', { room, user: user.id, by: 'invitation' })
+    }
     return c.body(null, 204)
   })
 

@@ -35,6 +35,7 @@ const BODIES = {
   NewRoom: protocol.NewRoom,
   NewInvitation: protocol.NewInvitation,
   Invitation: protocol.Invitation,
+  Members: protocol.Members,
   LogPage: protocol.LogPage,
   LogPart: v.union([protocol.LogPage, protocol.LogEntries]),
   NewMessage: protocol.NewMessage,

@@ -1,6 +1,6 @@
 /** `/openapi.json`: every route of the server, as one table and what is made of it (OpenAPI 3.1). */
 
-import { PAGE_LENGTH, PROTOCOL, STATUS } from '../../static/protocol.js'
+import { MEMBERS_LENGTH, PAGE_LENGTH, PROTOCOL, STATUS } from '../../static/protocol.js'
 import type { ErrorCode } from '../protocol.ts'
 import { bodySchemas, type BodyName } from './schemas.ts'
 
@@ -155,6 +155,17 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     body: 'Invitation',
     answers: { 204: NO_BODY },
     refusals: [...ofRooms, 'too_many'],
+  },
+  'GET /api/rooms/:room/members': {
+    summary: 'Who is a member of a private room, and who of them is here',
+    description: 'By id. What a page leaves out is behind the last id, `after`.',
+    query: {
+      after: { type: 'string', format: 'uuid' },
+      since: { type: 'string', format: 'date-time', description: 'who came in then or later' },
+      limit: { type: 'integer', minimum: 1, maximum: MEMBERS_LENGTH, default: MEMBERS_LENGTH },
+    },
+    answers: { 200: ['a page of the members', 'Members'] },
+    refusals: [...ofRooms, 'not_found'],
   },
   'DELETE /api/rooms/:room/members/:user': {
     summary: 'Remove a member from one’s own room',

@@ -30,7 +30,7 @@ interface Door {
 
 /** $1 room, $2 user, $3 session, $4 after which `seq`, $5 now. */
 export const LOOK = `
-  SELECT rooms.head, rooms.floor, rooms.private, rooms.owner = $2 AS owner,
+  SELECT rooms.head, rooms.floor, rooms.private, rooms.owner,
     members.user_id AS member,
     (SELECT id FROM messages WHERE room = $1 AND seq = $4) AS last_id,
     EXISTS (SELECT 1 FROM sessions WHERE hash = $3 AND user_id = $2
@@ -43,18 +43,18 @@ function* look({ room, user, session, after, now }: Visitor): Work<Door> {
     head: number | null
     floor: number | null
     private: boolean | number | null
-    owner: boolean | number | null
+    owner: string | null
     member: string | null
     last_id: string | null
     signed_in: boolean | number
   }>(LOOK, ...[room, user, session, after ?? null, now])
-  const { head, floor, last_id: lastId, signed_in: signedIn, member } = found!
-  const [owner, isPrivate] = [Boolean(found!.owner), Boolean(found!.private)]
+  const { head, floor, last_id: lastId, signed_in: signedIn, member, owner: ownerId } = found!
+  const [owner, isPrivate] = [ownerId === user, Boolean(found!.private)]
   const isMember = member !== null
   const entrance = {
     signedIn: Boolean(signedIn),
     allowed: !isPrivate || owner || isMember,
-    ...{ head: head ?? 0, floor: floor ?? 0, lastId, private: isPrivate, owner },
+    ...{ head: head ?? 0, floor: floor ?? 0, lastId, private: isPrivate, owner, ownerId },
   }
   return { entrance, isMember, isKnown: head !== null }
 }
@@ -64,14 +64,14 @@ export async function enter(sql: Sql, visitor: Visitor, most: number): Promise<E
   const { entrance, isMember, isKnown } = await sql.run(() => look(visitor))
   if (!entrance.signedIn || isMember || !entrance.allowed) return entrance
   return sql.transaction(function* () {
-    const { room, user } = visitor
+    const { room, user, now } = visitor
     if (yield* isFull(sql, user, most)) return { ...entrance, refusal: 'too_many' }
     if (!isKnown) yield* addRoom(room)
     yield* exec(
-      `INSERT INTO members (room, user_id)
-       SELECT room, $2 FROM rooms WHERE room = $1 AND (NOT private OR owner = $2)
+      `INSERT INTO members (room, user_id, since)
+       SELECT room, $2, $3 FROM rooms WHERE room = $1 AND (NOT private OR owner = $2)
        ON CONFLICT DO NOTHING`,
-      ...[room, user],
+      ...[room, user, now],
     )
     // Somebody may have made it private meanwhile.
     return isKnown ? entrance : (yield* look(visitor)).entrance

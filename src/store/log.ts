@@ -50,7 +50,10 @@ export interface Log {
   /** The newest `limit` messages with `seq` < `before` (default: all), ascending, as of now. */
   page(room: string, limit: number, before?: number): Promise<Page>
 
-  /** What the log has at positions that a node holds, in one read; rooms without entries are left out. */
+  /**
+   * What the log has at positions that a node holds, in one read; public rooms without entries are
+   * left out.
+   */
   compare(positions: readonly Position[]): Promise<Compared[]>
 
   /** How many rooms the user is a member of: cheap, and what `rooms` costs. */
@@ -124,6 +127,8 @@ export interface Entrance {
   owner: boolean
   /** Why the user was not let in, though allowed to come: a member of too many rooms. */
   refusal?: 'too_many'
+  /** Of a private room. */
+  ownerId: string | null
 }
 
 export interface Position {
@@ -136,6 +141,8 @@ export interface Compared {
   head: number
   /** The id of the entry at the position, if there is one. */
   id: string | null
+  /** Of a private room: it may change hands. */
+  owner: string | null
 }
 
 export interface RoomSummary {

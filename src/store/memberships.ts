@@ -2,8 +2,9 @@
 
 import { hashSecret, newSecret } from '../auth/secrets.ts'
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import type { User } from '../protocol.ts'
 import { revoke } from './nodes.ts'
-import { did, exec, first, type Sql, type Work } from './sql.ts'
+import { did, exec, first, rows, type Sql, type Work } from './sql.ts'
 
 /** Kept in the database of the log; each method is atomic. */
 export interface Memberships {
@@ -16,11 +17,10 @@ export interface Memberships {
   invite(room: string, owner: string, lifetimeMs: number): Promise<Invitation | null>
   /** Ends all invitations into a room. @returns false when this user does not own it */
   revokeInvites(room: string, owner: string): Promise<boolean>
-  /**
-   * Makes a user a member.
-   * @returns false when the invitation is not good for this room; null when the user is in too many
-   */
-  admit(room: string, user: string, invite: string): Promise<boolean | null>
+  /** Makes a user a member by an invitation, which one for one person is used up by. */
+  admit(room: string, user: string, invite: string): Promise<Admission>
+  /** Members of a private room, its owner among them, as a member sees them; by id. */
+  members(room: string, asker: string, options: MembersOptions): Promise<MembersPage>
   /** Takes a member out, and ends all invitations with it, one of which it may still hold. */
   remove(room: string, owner: string, user: string): Promise<Removal>
 }
@@ -28,6 +28,32 @@ export interface Memberships {
 export interface Invitation {
   invite: string
   expiresAt: Date
+}
+
+/**
+ * `member`: was in already, whatever it shows. `refused`: the invitation is not good for this room.
+ * `too_many`: the user is in as many rooms as one may be.
+ */
+export type Admission = 'admitted' | 'member' | 'refused' | 'too_many'
+
+export interface MembersOptions {
+  limit: number
+  /** Those whose id comes after this one; default: from the beginning. */
+  after?: string | undefined
+  /** Those who came in then or later; default: all. */
+  since?: Date | undefined
+}
+
+/** `public`: a room that has no list. `forbidden`: the asker is not in it. */
+export type MembersPage =
+  | { members: Member[]; more: boolean; refusal?: undefined }
+  | { members?: undefined; refusal: 'forbidden' | 'public' }
+
+export interface Member {
+  user: User
+  /** null: from before this was written down. */
+  since: Date | null
+  owner?: true
 }
 
 /** `forbidden`: not by its owner, or the owner itself. */
@@ -51,7 +77,7 @@ export function createMemberships(
            ON CONFLICT DO NOTHING RETURNING room`,
           ...[room, true, owner],
         )
-        if (isMade) yield* addMember(room, owner)
+        if (isMade) yield* addMember(sql, room, owner)
         return isMade
       }),
 
@@ -83,11 +109,13 @@ export function createMemberships(
            ${lock('invites')}`,
           ...[hashSecret(invite), room],
         )
-        if (!isGood || (yield* isMember(room, user))) return isGood
-        if (yield* isFull(sql, user, membershipsPerUser)) return null
-        yield* addMember(room, user)
-        return true
+        if (yield* isMember(room, user)) return 'member'
+        if (!isGood) return 'refused'
+        if (yield* isFull(sql, user, membershipsPerUser)) return 'too_many'
+        return (yield* addMember(sql, room, user)) ? 'admitted' : 'member'
       }),
+
+    members: (room, asker, options) => sql.run(() => readMembers(room, asker, options)),
 
     remove: (room, owner, user) =>
       sql.transaction(function* () {
@@ -133,7 +161,74 @@ function owns(room: string, user: string) {
   return did('SELECT room FROM rooms WHERE room = $1 AND owner = $2', room, user)
 }
 
-function addMember(room: string, user: string) {
-  const text = 'INSERT INTO members (room, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING'
-  return exec(text, room, user)
+/** @returns whether the user is new there */
+function addMember({ dialect }: Sql, room: string, user: string) {
+  return did(
+    `INSERT INTO members (room, user_id, since) VALUES ($1, $2, ${dialect.fromNow('0')})
+     ON CONFLICT DO NOTHING RETURNING room`,
+    ...[room, user],
+  )
 }
+
+/** Whether the user $2 may see the members of the room $1: those in it may. */
+const IS_IN = `EXISTS (SELECT 1 FROM rooms WHERE room = $1 AND private AND (owner = $2
+  OR EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = $2)))`
+
+/** A user who was banned, or whose name was freed, never comes back. */
+const CAN_COME = 'NOT banned AND name_key IS NOT NULL'
+
+/** The room $1 as $2 finds it, and its owner where that left, as it may come back. */
+const LIST_DOOR = `
+  SELECT private, ${IS_IN} AS inside, users.id, users.name FROM rooms LEFT JOIN users
+    ON users.id = owner AND ${CAN_COME}
+    AND NOT EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = users.id)
+  WHERE room = $1`
+
+/** Members of the room $1: $3 after which id, $4 how many. */
+const listing = (since?: Date) => `
+  SELECT users.id, users.name, members.since, rooms.owner = users.id AS owner
+  FROM members JOIN users ON users.id = members.user_id JOIN rooms ON rooms.room = members.room
+  WHERE members.room = $1 AND ${IS_IN} AND members.user_id > $3 AND ${CAN_COME}
+    ${since ? 'AND members.since >= $5' : ''}
+  ORDER BY members.user_id LIMIT $4`
+
+interface MemberRow {
+  id: string
+  name: string
+  since: number | string | null
+  owner: boolean | number
+}
+
+function* readMembers(
+  room: string,
+  asker: string,
+  { limit, after = NO_ID, since }: MembersOptions,
+): Work<MembersPage> {
+  const door = yield* first<{
+    private: boolean | number
+    inside: boolean | number
+    id: string | null
+    name: string | null
+  }>(LIST_DOOR, room, asker)
+  if (!door?.private) return { refusal: 'public' }
+  if (!door.inside) return { refusal: 'forbidden' }
+  const values = [room, asker, after, limit + 1, ...(since ? [since] : [])]
+  const found = yield* rows<MemberRow>(listing(since), ...values)
+  const { id, name } = door
+  if (id && name && id > after && !since) {
+    found.push({ id, name, since: null, owner: true })
+    found.sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+  return { members: found.slice(0, limit).map(toMember), more: found.length > limit }
+}
+
+function toMember({ id, name, since, owner }: MemberRow): Member {
+  return {
+    user: { id, name },
+    since: since === null ? null : new Date(since),
+    ...(owner ? { owner: true as const } : {}),
+  }
+}
+
+/** The lowest. */
+const NO_ID = '00000000-0000-0000-0000-000000000000'

@@ -55,8 +55,8 @@ export function compare(
 
 /** $1 a JSON array of positions. */
 export function comparing({ dialect: { each, cast } }: Pick<Sql, 'dialect'>): string {
-  return `SELECT rooms.room, head, m.id
+  return `SELECT rooms.room, head, m.id, owner
     FROM ${each('$1')} CROSS JOIN rooms LEFT JOIN messages AS m
       ON m.room = rooms.room AND m.seq = ${cast("value ->> 'seq'", 'bigint')}
-    WHERE rooms.room = value ->> 'room' AND head > 0`
+    WHERE rooms.room = value ->> 'room' AND (head > 0 OR private)`
 }

@@ -86,6 +86,8 @@ const everyKind = (room: string): Hint[] => [
   { type: 'entries', room, entries: [entry(room, 4), entry(room, 5)] },
   { type: 'typing', room, user: ann },
   { type: 'read', room, user: bob, seq: 3 },
+  { type: 'admitted', room, user: ann, at: '2026-01-01T00:00:00.000Z' },
+  { type: 'owner', room, owner: bob },
 ]
 
 /** Where a bus may say only the head, both are the same. */

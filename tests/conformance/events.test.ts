@@ -21,7 +21,7 @@ import {
 import { RawSocket } from './raw.ts'
 
 const PATIENCE_MS = 5_000
-const NAMES = ['joined', 'message', 'history', 'removed', 'bye'] as const
+const NAMES = ['joined', 'message', 'history', 'removed', 'admitted', 'owner', 'bye'] as const
 
 interface Received {
   name: string

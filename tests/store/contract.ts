@@ -273,7 +273,7 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
     const { log } = opened
     const { user, hash } = await signUp(opened, 'Ann')
     const fresh = await log.enter('lobby', user.id, hash)
-    const nothing = { head: 0, floor: 0, lastId: null, private: false, owner: false }
+    const nothing = { head: 0, floor: 0, lastId: null, private: false, owner: false, ownerId: null }
     assert.deepEqual(fresh, { signedIn: true, allowed: true, ...nothing })
     const draft = say(user)
     await log.append([draft, say(user)])
@@ -376,13 +376,13 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
     assert.deepEqual(
       found.sort((a, b) => (a.room < b.room ? -1 : a.room > b.room ? 1 : b.id ? 1 : -1)),
       [
-        { room: 'garden', head: 1, id: ids[2] },
-        { room: 'lobby', head: 2, id: ids[0] },
-        { room: 'lobby', head: 2, id: null },
+        { room: 'garden', head: 1, id: ids[2], owner: null },
+        { room: 'lobby', head: 2, id: ids[0], owner: null },
+        { room: 'lobby', head: 2, id: null, owner: null },
       ],
     )
     assert.deepEqual(await log.compare([{ room: 'lobby', seq: 0 }]), [
-      { room: 'lobby', head: 2, id: null },
+      { room: 'lobby', head: 2, id: null, owner: null },
     ])
     assert.deepEqual(await log.compare([]), [])
   })

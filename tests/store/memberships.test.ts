@@ -61,7 +61,14 @@ const CHECKS: {
   {
     title: 'who only visits is no member; a room that was claimed stays public',
     check: async ({ here, there, log, people: [ann, bob] }) => {
-      const nothing = { head: 0, floor: 0, lastId: null, private: false, owner: false }
+      const nothing = {
+        head: 0,
+        floor: 0,
+        lastId: null,
+        private: false,
+        owner: false,
+        ownerId: null,
+      }
       const visit = (room: string, user: string, claims = false) =>
         log.visit(room, user, user, 0, claims)
       assert.deepEqual(await visit('den', ann!), { signedIn: true, allowed: true, ...nothing })
@@ -85,10 +92,11 @@ const CHECKS: {
       const { invite, expiresAt } = (await here.invite('den', ann!, HOUR))!
       assert.match(invite, /^[\w-]{43}$/)
       assert.ok(Math.abs(expiresAt.getTime() - Date.now() - HOUR) < 60_000)
-      assert.equal(await there.admit('cave', bob!, invite), false)
-      assert.equal(await there.admit('den', bob!, 'x'.repeat(43)), false)
-      for (let n = 0; n < 2; n += 1) assert.equal(await there.admit('den', bob!, invite), true)
-      assert.equal(await there.admit('den', eve!, invite), true)
+      assert.equal(await there.admit('cave', bob!, invite), 'refused')
+      assert.equal(await there.admit('den', bob!, 'x'.repeat(43)), 'refused')
+      assert.equal(await there.admit('den', bob!, invite), 'admitted')
+      assert.equal(await there.admit('den', bob!, invite), 'member')
+      assert.equal(await there.admit('den', eve!, invite), 'admitted')
       assert.equal((await log.enter('den', bob!, bob!)).allowed, true)
       assert.equal((await log.enter('cave', bob!, bob!)).allowed, false)
       assert.equal((await log.rooms(bob!))[0]?.owner, undefined)
@@ -100,11 +108,11 @@ const CHECKS: {
       await here.create('den', ann!)
       const old = (await here.invite('den', ann!, HOUR))!
       await expire()
-      assert.equal(await there.admit('den', bob!, old.invite), false)
+      assert.equal(await there.admit('den', bob!, old.invite), 'refused')
       const { invite } = (await here.invite('den', ann!, HOUR))!
       assert.equal(await there.revokeInvites('den', bob!), false)
       assert.equal(await there.revokeInvites('den', ann!), true)
-      assert.equal(await here.admit('den', bob!, invite), false)
+      assert.equal(await here.admit('den', bob!, invite), 'refused')
     },
   },
   {
@@ -118,13 +126,13 @@ const CHECKS: {
       assert.equal(await here.remove('den', ann!, ann!), 'forbidden')
       assert.equal(await here.remove('nowhere', ann!, bob!), 'forbidden')
       assert.equal(await here.remove('den', ann!, eve!), 'not_found')
-      assert.equal(await there.admit('den', eve!, invite), true, 'nobody was removed yet')
+      assert.equal(await there.admit('den', eve!, invite), 'admitted', 'nobody was removed yet')
       assert.equal(await here.remove('den', ann!, bob!), 'removed')
       assert.equal((await log.enter('den', bob!, bob!)).allowed, false)
-      assert.equal(await there.admit('den', bob!, invite), false)
+      assert.equal(await there.admit('den', bob!, invite), 'refused')
       assert.equal(await here.remove('den', ann!, bob!), 'not_found')
       const again = (await here.invite('den', ann!, HOUR))!
-      assert.equal(await there.admit('den', bob!, again.invite), true)
+      assert.equal(await there.admit('den', bob!, again.invite), 'admitted')
     },
   },
   {
@@ -156,6 +164,52 @@ const CHECKS: {
       assert.deepEqual(await may('lobby'), [true, true, true])
       assert.deepEqual(await may('nowhere'), [true, true, true])
       assert.deepEqual(await log.rooms(eve!), [])
+    },
+  },
+  {
+    title: 'whoever is in a private room sees who else is, and since when',
+    check: async ({ here, there, log, accounts, people: [ann, bob, eve] }) => {
+      const before = Date.now()
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      await there.admit('den', bob!, invite)
+      const list = async (asker: string, more = {}) => {
+        const { members, refusal, ...rest } = await there.members('den', asker, {
+          ...{ limit: 200, ...more },
+        })
+        const names = members?.map(({ user: { id, name }, owner }) => `${id} ${name} ${owner}`)
+        return refusal ?? { names, ...rest }
+      }
+      const all = [`${ann} ann true`, `${bob} bob undefined`].sort()
+      assert.deepEqual(await list(bob!), { names: all, more: false })
+      assert.equal(await list(eve!), 'forbidden')
+      assert.deepEqual(await list(ann!, { limit: 1 }), { names: all.slice(0, 1), more: true })
+      const after = all[0]!.slice(0, 36)
+      assert.deepEqual(await list(ann!, { limit: 1, after }), { names: all.slice(1), more: false })
+      for (const room of ['lobby', 'nowhere']) {
+        if (room === 'lobby') await log.enter(room, eve!, eve!)
+        assert.equal((await here.members(room, eve!, { limit: 9 })).refusal, 'public')
+      }
+      const { members } = await here.members('den', ann!, { limit: 9 })
+      const sinceOf = (id: string) => members!.find(({ user }) => user.id === id)!.since!.getTime()
+      for (const id of [ann!, bob!]) assert.ok(Math.abs(sinceOf(id) - before) < 60_000)
+      const since = new Date(sinceOf(bob!))
+      assert.deepEqual(await list(ann!, { since: new Date(sinceOf(bob!) + 60_000) }), {
+        ...{ names: [], more: false },
+      })
+      assert.ok(JSON.stringify(await list(ann!, { since })).includes(bob!))
+      // An owner who left may come back at any time, and so is shown; one who cannot is not.
+      await log.leave('den', ann!)
+      assert.deepEqual(await list(bob!), { names: all, more: false })
+      const [left] = (await here.members('den', ann!, { limit: 9 })).members!.filter(
+        ({ owner }) => owner,
+      )
+      assert.equal(left?.since, null)
+      await log.enter('den', ann!, ann!)
+      const again = await here.members('den', ann!, { limit: 9 })
+      assert.ok(again.members!.every(({ since }) => since !== null))
+      await accounts.ban(bob!)
+      assert.deepEqual(await list(ann!), { names: [`${ann} ann true`], more: false })
     },
   },
   {
@@ -204,11 +258,11 @@ const CHECKS: {
       const rooms = ['a', 'b', 'c', 'd', 'e', 'f']
       const racing = await Promise.all([
         ...rooms.map((room) => join(room, bob!)),
-        ...[here, there].map(async ({ admit }) => (await admit('den', bob!, invite)) ?? 'too_many'),
+        ...[here, there].map(({ admit }) => admit('den', bob!, invite)),
       ])
       const refused = racing.filter((answer) => answer === 'too_many')
       // Two of them are about the same room.
-      const isByInvitation = racing.includes(true)
+      const isByInvitation = racing.includes('admitted')
       assert.equal(refused.length, rooms.length + 2 - (isByInvitation ? 2 : 1), `${racing}`)
       assert.equal(await log.roomCount(bob!), 3)
       assert.equal(await there.create('cave', bob!), null)

@@ -136,7 +136,14 @@ export class MemoryLog implements Log {
       const entries = this.entries(room)
       const lastId = after === undefined ? null : this.#idAt(room, after)
       const place = { head: entries.length, floor: this.#floorOf(room), lastId }
-      return { signedIn: true, allowed: true, ...place, private: false, owner: false }
+      return {
+        signedIn: true,
+        allowed: true,
+        ...place,
+        private: false,
+        owner: false,
+        ownerId: null,
+      }
     })
   }
 
@@ -179,7 +186,7 @@ export class MemoryLog implements Log {
       positions.flatMap(({ room, seq }) => {
         const entries = this.entries(room)
         if (entries.length === 0) return []
-        return [{ room, head: entries.length, id: this.#idAt(room, seq) }]
+        return [{ room, head: entries.length, id: this.#idAt(room, seq), owner: null }]
       }),
     )
   }

@@ -57,7 +57,7 @@ async function staysRight(t: TestContext, newPlace: NewPlace) {
     // What was dropped is not known any more: said in docs/data.md.
     assert.deepEqual(tell(await log.append([say(ann), old])), [10, 11])
     assert.deepEqual(await log.compare([{ room: 'lobby', seq: 2 }]), [
-      { room: 'lobby', head: 11, id: null },
+      { room: 'lobby', head: 11, id: null, owner: null },
     ])
   })
   assert.deepEqual(await faults(env), [])
