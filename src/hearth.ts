@@ -48,7 +48,10 @@ export async function startHearth(
   })
   const { log, bus, walBytes } = storage
   const { tokenEveryMessage } = config
-  const hub = new Hub({ ...storage, clock, limits, tokenEveryMessage, journal, meter })
+  const hub = new Hub({
+    ...{ ...storage, clock, limits, tokenEveryMessage, journal, meter },
+    keepSessions: accounts.keep,
+  })
   const probe = createLogProbe({ log, clock, limits, journal })
   const metrics = config.metricsToken
     ? (await import('./watch/watch.ts')).createMetrics({ hub, probe, walBytes })

@@ -59,6 +59,8 @@ export interface HubOptions {
   clock: Clock
   limits: Limits
   tokenEveryMessage: boolean
+  /** Keeps sessions that are in use from idling out. @returns those that hold */
+  keepSessions(hashes: readonly string[]): Promise<string[]>
   /** For the operator. */
   journal: Journal
   meter?: Meter
@@ -109,6 +111,7 @@ export class Hub {
       ...options,
       onFault: options.journal.fault,
       rooms: this.#rooms,
+      keepSessions: () => this.#keepSessions(),
       endSessions: (hashes, code) => this.endSessions(hashes, code),
       endMembership: (user, room, before) => this.endMembership(user, room, before),
       hearRead: (user, room, seq) => this.#hearRead(user, room, seq),
@@ -170,6 +173,14 @@ export class Hub {
     for (const connection of this.connections) {
       if (ended.has(connection.session)) connection.close(code)
     }
+  }
+
+  /** A connection uses its session, as a request would; one whose session is over ends. */
+  async #keepSessions() {
+    const inUse = new Set([...this.connections].map(({ session }) => session))
+    if (inUse.size === 0) return
+    const hold = new Set(await this.options.keepSessions([...inUse]))
+    this.endSessions([...inUse].filter((session) => !hold.has(session)))
   }
 
   /** Takes a user out of a room. @param before  spares who came after this time of our clock */

@@ -22,6 +22,8 @@ export interface NeighboursOptions {
   limits: Limits
   /** The rooms that are open on this node, by name. */
   rooms: ReadonlyMap<string, Room>
+  /** Writes down which sessions are in use here. */
+  keepSessions(): Promise<void>
   /** What happened elsewhere, as on a hub. */
   endSessions(hashes: readonly string[], code: number): void
   endMembership(user: string, room: string, before: number): void
@@ -58,6 +60,7 @@ export class Neighbours {
     })
     this.#tasks = [
       { everyMs: limits.renewMs, run: () => this.#renew() },
+      { everyMs: limits.touchMs, run: () => options.keepSessions() },
       { everyMs: limits.newsMs, run: () => this.#readNews() },
       { everyMs: limits.compareMs, run: () => this.#markAllStale() },
       { everyMs: limits.presenceMs, run: () => this.#write() },

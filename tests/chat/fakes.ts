@@ -7,7 +7,7 @@ import type { Bus } from '../../src/chat/bus.ts'
 import type { Directory } from '../../src/store/nodes.ts'
 import { localBus } from '../../src/chat/local.ts'
 import { Connection, type Identity } from '../../src/chat/connection.ts'
-import { Hub } from '../../src/chat/hub.ts'
+import { Hub, type HubOptions } from '../../src/chat/hub.ts'
 import { Room } from '../../src/chat/room.ts'
 import type { Listener } from '../../src/chat/seat.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../src/limits.ts'
@@ -131,6 +131,7 @@ export interface HubSetUp {
   directory?: Directory
   clock?: TestClock
   tokenEveryMessage?: boolean
+  keepSessions?: HubOptions['keepSessions']
 }
 
 /** Limits that stand in no test's way. */
@@ -144,9 +145,10 @@ export function openHub(t: TestContext, options: HubSetUp = {}) {
   const memory = new MemoryLog()
   const { log = memory, limits, tokenEveryMessage = false } = options
   const { bus = localBus, directory = LONELY, clock = new TestClock() } = options
+  const { keepSessions = async (hashes) => [...hashes] } = options
   const { journal, faults, lines } = testJournal()
   const hub = new Hub({
-    ...{ log, bus, directory, clock, tokenEveryMessage, journal },
+    ...{ log, bus, directory, clock, tokenEveryMessage, journal, keepSessions },
     // Whatever is said is stored at once, unless the test is about that.
     limits: { ...DEFAULT_LIMITS, commitMs: 0, ...limits },
   })

@@ -89,6 +89,32 @@ test('who comes and goes is told at the sweep', async (t) => {
   })
 })
 
+test('sessions of open connections are kept, each once an hour; what is over is closed', async (t) => {
+  const asked: string[][] = []
+  let answer = async (hashes: readonly string[]) => hashes.filter((hash) => hash !== 'over')
+  const keepSessions = (hashes: readonly string[]) => {
+    asked.push([...hashes])
+    return answer(hashes)
+  }
+  const limits = { silenceMs: 1e9, touchMs: 10_000 }
+  const { clock, connect, faults } = openHub(t, { keepSessions, limits })
+  await clock.advance(1_000)
+  const all = ['one', 'one', 'two', 'over'].map((session) => connect(ann, { session }))
+  await clock.advance(9_000)
+  assert.deepEqual(asked, [], 'nobody was here at the start')
+  await clock.advance(1_000)
+  assert.deepEqual(asked, [['one', 'two', 'over']])
+  const codes = () => all.map(({ socket }) => socket.code)
+  assert.deepEqual(codes(), [null, null, null, 4501])
+  answer = async () => {
+    throw new LogUnavailable('away')
+  }
+  await clock.advance(10_000)
+  assert.equal(asked.length, 2)
+  assert.equal(faults.length, 1)
+  assert.deepEqual(codes(), [null, null, null, 4501], 'a log that does not answer ends nobody')
+})
+
 test('members are named up to 200, then only counted', async (t) => {
   const { connect } = openHub(t, { limits: { membersNamed: 2 } })
   for (const user of [ann, bob, nthUser(3)]) {

@@ -15,7 +15,18 @@ import {
   type ServerOptions,
 } from '../helpers.ts'
 
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+
+/** Days go by, though no timer does: hours of ticks would only take long. */
+class Calendar extends TestClock {
+  daysAhead = 0
+
+  override date() {
+    return new Date(super.date().getTime() + this.daysAhead * DAY)
+  }
+}
 
 async function server(t: TestContext, options: ServerOptions = {}) {
   const { url } = await startServer(t, {
@@ -48,8 +59,7 @@ async function server(t: TestContext, options: ServerOptions = {}) {
 
 test('a user sees the devices: since when, last seen, from where, by which program', async (t) => {
   const clock = new TestClock()
-  const limits = { silenceMs: 1e12 }
-  const { url, devices, addDevice } = await server(t, { clock, limits })
+  const { url, devices, addDevice } = await server(t, { clock })
   const ann = await signIn(url, 'Ann')
   await signIn(url, 'Bob')
   await clock.advance(60_000)
@@ -109,6 +119,54 @@ test('a thief’s device is seen and ended, and what it has open with it', async
   await mine.settle()
   await other.settle()
   assert.deepEqual((await devices(ann)).map(({ agent }) => agent).includes('a thief'), false)
+})
+
+test('a session that a socket or a stream uses does not idle out under it', async (t) => {
+  const clock = new Calendar()
+  const touchMs = 2_000
+  const { url, devices, holds } = await server(t, { clock, limits: { touchMs, silenceMs: 1e9 } })
+  const [ann, eve, bob] = [
+    await signIn(url, 'Ann'),
+    await signIn(url, 'Eve'),
+    await signIn(url, 'Bob'),
+  ]
+  const socket = await connect(t, url, ann)
+  const cut = new AbortController()
+  t.after(() => cut.abort())
+  const headers = { authorization: `Bearer ${eve.token}` }
+  const stream = await fetch(`${url}/api/rooms/lobby/events`, { headers, signal: cut.signal })
+  for (let day = 0; day < 31; day += 1) {
+    clock.daysAhead += 1
+    await clock.advance(2 * touchMs)
+  }
+  for (const name of ['Ann', 'Eve']) {
+    const response = await post(`${url}/api/session`, { name })
+    assert.equal(response.status, 409, `nobody is ${name} beside her`)
+  }
+  assert.equal(socket.closed, null)
+  assert.ok(!stream.bodyUsed)
+  assert.deepEqual(await Promise.all([ann, eve, bob].map(holds)), [true, true, false])
+  const [device] = await devices(ann)
+  assert.ok(clock.date().getTime() - Date.parse(device!.seenAt) <= 2 * touchMs)
+})
+
+test('a session that idled out closes what is open, and its name goes to one alone', async (t) => {
+  const clock = new Calendar()
+  const { url, holds } = await server(t, { clock, limits: { silenceMs: 1e9 } })
+  const [ann, bob] = [await signIn(url, 'Ann'), await signIn(url, 'Bob')]
+  const [first, second] = [await connect(t, url, ann), await connect(t, url, bob)]
+  await clock.advance(2_000)
+  // The machine slept, and the stranger is there before the server has looked.
+  clock.daysAhead = 31
+  const stranger = await signIn(url, 'Ann')
+  assert.notEqual(stranger.user.id, ann.user.id)
+  await clock.advance(3_000)
+  assert.equal(await first.closeCode(), 4501)
+  assert.equal(second.closed, null)
+  await clock.advance(HOUR)
+  assert.equal(await second.closeCode(), 4501, 'one whose name nobody asked for, within the hour')
+  assert.ok(await holds(stranger))
+  assert.equal((await signIn(url, 'Bob')).user.name, 'Bob')
 })
 
 test('nobody ends a device of another user, or one that is made up', async (t) => {

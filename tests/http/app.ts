@@ -30,9 +30,10 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
   const { sql, epoch, close } = openDataFile(':memory:', clock)
   const { journal, faults, facts, lines } = testJournal()
   const log = createLog({ sql, epoch, clock, limits, rests: false, close: async () => close() })
+  const accounts = createAccounts(sql, limits, clock)
   const hub = new Hub({
     ...{ log, bus: localBus, directory: createLonelyDirectory(sql), clock, limits },
-    ...{ tokenEveryMessage: false, journal },
+    ...{ tokenEveryMessage: false, journal, keepSessions: accounts.keep },
   })
   const probe = createLogProbe({ log, clock, limits, journal })
   t.after(async () => {
@@ -48,7 +49,7 @@ export function openApp(t: TestContext, options: ServerOptions & Partial<Service
     probe,
     metrics: undefined,
     search: undefined,
-    accounts: createAccounts(sql, limits, clock),
+    accounts,
     memberships: createMemberships(sql, limits),
     foreignUser: undefined,
     tickets: createTickets(sql, 'ticket', limits.ticketMs),
