@@ -108,7 +108,7 @@ export const DEFAULT_LIMITS = {
   longestSessionMs: DAY / 2,
   /** An invitation into a private room that names no time. ms */
   inviteMs: 7 * DAY,
-  /** Requests about private rooms, per user and minute. */
+  /** Requests about private rooms, and names that become a public room, per user and minute. */
   roomChangesPerMinute: 30,
 
   /** Reads queued and appends not committed, per connection. Above: stop reading. */
@@ -212,11 +212,11 @@ export class Buckets {
   }
 
   /** As a bucket's. */
-  take(key: string, now: number): number {
+  take(key: string, now: number, tokens = 1): number {
     this.#sweep(now)
     const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#rate, this.#burst, now)
     this.#buckets.set(key, bucket)
-    return bucket.take(now)
+    return bucket.take(now, tokens)
   }
 
   #sweep(now: number) {

@@ -93,6 +93,7 @@ export const GENEROUS = {
   frameBurst: 1e6,
   readRate: 1e6,
   readBurst: 1e6,
+  roomChangesPerMinute: 1e6,
   sessionsPerMinute: 1e6,
   connectionsPerIp: 1e4,
 } satisfies Partial<Limits>

@@ -15,8 +15,10 @@ export class AddressBuckets {
   }
 
   /** As a bucket's. @param address  as `clientAddress` gives it */
-  take(address: string, now: number): number {
+  take(address: string, now: number, tokens = 1): number {
     const site = siteOf(address)
-    return this.#addresses.take(address, now) || (site === null ? 0 : this.#sites.take(site, now))
+    const retryAfterMs = this.#addresses.take(address, now, tokens)
+    if (retryAfterMs > 0 || site === null) return retryAfterMs
+    return this.#sites.take(site, now, tokens)
   }
 }

@@ -22,6 +22,7 @@ import {
   type User,
 } from '../protocol.ts'
 import type { Frame, Socket } from '../runtime/runtime.ts'
+import type { Charged, TooFast } from './charges.ts'
 import type { Hub, Subscriber, UserState } from './hub.ts'
 import { Outflow } from './outflow.ts'
 import { encodeFrame, type Room } from './room.ts'
@@ -178,7 +179,9 @@ export class Connection implements Subscriber {
     this.#hub.meter.frames += 1
     const retryAfterMs = this.#state.frames.take(now)
     // Refused unread, and read only for an answer that is given.
-    if (retryAfterMs > 0) return this.#refuseForRate(() => labelsIn(data), retryAfterMs)
+    if (retryAfterMs > 0) {
+      return this.#refuseForRate(() => labelsIn(data), { reason: 'too fast', retryAfterMs })
+    }
     const { frame, refusal } = protocol.parseFrame(data)
     if (refusal) return this.#refuseInvalid(refusal)
     if (this.#hub.isDraining) {
@@ -227,7 +230,7 @@ export class Connection implements Subscriber {
     if (!place && this.#seats.size >= limits.roomsPerConnection) {
       return this.#refuse(frame, 'too_many', `at most ${limits.roomsPerConnection} rooms`)
     }
-    if (!this.#takeRead(frame)) return
+    if (!this.#pay('reads', frame)) return
     this.#joining = frame.room
     const room = this.#hub.room(frame.room)
     const seat = await room.join(this, frame, () => this.#enter(frame), place?.seat)
@@ -240,12 +243,17 @@ export class Connection implements Subscriber {
   }
 
   async #enter(frame: FrameOf<'join'>) {
-    const { log } = this.#hub
-    const entrance = await log.enter(frame.room, this.user.id, this.session, frame.after)
-    if (entrance.signedIn && entrance.allowed && !entrance.refusal) return entrance
-    if (entrance.refusal) {
-      const most = this.#hub.limits.membershipsPerUser
-      this.#refuse(frame, entrance.refusal, `you are in ${most} rooms, the most: leave one first`)
+    const { log, limits } = this.#hub
+    // Refuses the frame by itself.
+    const mayMake = () => this.#pay('rooms', frame)
+    const { room, after } = frame
+    const entrance = await log.enter(room, this.user.id, this.session, after, mayMake)
+    const { refusal } = entrance
+    if (entrance.signedIn && entrance.allowed && !refusal) return entrance
+    if (refusal === 'rate_limited') return null
+    if (refusal) {
+      const most = `you are in ${limits.membershipsPerUser} rooms, the most: leave one first`
+      this.#refuse(frame, refusal, most)
     } else if (!entrance.signedIn) this.close(CLOSE.SIGNED_OUT)
     else {
       // It may have a seat there still, from before it was removed.
@@ -299,8 +307,7 @@ export class Connection implements Subscriber {
       this.#refuse(frame, 'unauthorized', 'token: not the ticket of this connection')
       return this.close(CLOSE.SIGNED_OUT)
     }
-    const retryAfterMs = this.#state.messages.take(this.#hub.clock.now())
-    if (retryAfterMs > 0) return this.#refuseForRate(() => labelsOf(frame), retryAfterMs)
+    if (!this.#pay('messages', frame)) return
     const appended = this.#hub.append({
       room: frame.room,
       id: frame.id,
@@ -324,7 +331,7 @@ export class Connection implements Subscriber {
 
   async #history(frame: FrameOf<'history'>) {
     const place = this.#place(frame)
-    if (!place || !this.#takeRead(frame)) return
+    if (!place || !this.#pay('reads', frame)) return
     const { before, limit = this.#hub.limits.pageEntries } = frame
     await place.room.sendHistory(this, limit, before)
   }
@@ -366,10 +373,11 @@ export class Connection implements Subscriber {
     return place
   }
 
-  #takeRead(frame: ClientFrame) {
-    const retryAfterMs = this.#state.reads.take(this.#hub.clock.now())
-    if (retryAfterMs > 0) this.#refuseForRate(() => labelsOf(frame), retryAfterMs)
-    return retryAfterMs === 0
+  /** Whether what a frame asks for could be charged; else it is refused. */
+  #pay(of: Charged, frame: ClientFrame) {
+    const tooFast = this.#hub.charge(of, this.user.id, this.#options.address)
+    if (tooFast) this.#refuseForRate(() => labelsOf(frame), tooFast)
+    return !tooFast
   }
 
   #isGoodToken(token: string | undefined) {
@@ -417,11 +425,11 @@ export class Connection implements Subscriber {
   }
 
   /** Told a few times a second, then silently; who goes on is shown the door. */
-  #refuseForRate(labels: () => Labels, retryAfterMs: number) {
+  #refuseForRate(labels: () => Labels, { reason, retryAfterMs }: TooFast) {
     const now = this.#hub.clock.now()
     if (this.#answers.take(now) === 0) {
       const { of, id, room } = labels()
-      const message = `too fast: again in ${retryAfterMs} ms`
+      const message = `${reason}: again in ${retryAfterMs} ms`
       this.#answer({ of, id, room, code: 'rate_limited', message, retryAfterMs })
     } else this.#hub.meter.dropped += 1
     if (this.#refusals.add(now)) this.close(CLOSE.TOO_FAST, TOO_FAST_RETRY_MS)
@@ -462,7 +470,7 @@ export class Connection implements Subscriber {
   }
 
   mayRead() {
-    return this.#hub.mayRead(this.user.id)
+    return this.#hub.mayRead(this.user.id, this.#options.address)
   }
 
   #welcome() {

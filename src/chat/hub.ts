@@ -11,6 +11,7 @@ import { Meter } from '../meter.ts'
 import { createAppender, type Appender } from '../store/appender.ts'
 import type { Draft, Log, Outcome, ReadPosition } from '../store/log.ts'
 import type { Entry, ServerEvent } from '../protocol.ts'
+import { Charges, type Charged, type Purse, type TooFast } from './charges.ts'
 import { Neighbours } from './neighbours.ts'
 import { Room, type Announcement } from './room.ts'
 import type { Listener } from './seat.ts'
@@ -43,11 +44,9 @@ export interface Subscriber extends Listener {
 }
 
 /** What this node knows of a user while one is connected, or has tokens to get back. */
-export interface UserState {
+export interface UserState extends Purse {
   readonly connections: Set<Subscriber>
-  readonly messages: TokenBucket
   readonly frames: TokenBucket
-  readonly reads: TokenBucket
   /** Room → the highest `seq` read, as far as told here. */
   readonly readUpTo: Map<string, number>
 }
@@ -82,6 +81,7 @@ export class Hub {
   readonly #users = new Map<string, UserState>()
   /** Users without a connection, who are forgotten once their buckets are full. */
   readonly #absent = new Set<string>()
+  readonly #charges: Charges
   readonly #appender: Appender
   readonly #neighbours: Neighbours
   #reads = new Map<string, ReadPosition>()
@@ -95,6 +95,7 @@ export class Hub {
     this.clock = options.clock
     this.limits = options.limits
     this.meter = options.meter ?? new Meter()
+    this.#charges = new Charges(this.limits)
     this.#appender = createAppender({
       log: this.log,
       clock: this.clock,
@@ -126,17 +127,27 @@ export class Hub {
     const known = this.#users.get(id)
     if (known) return known
     const { messageRate, messageBurst, frameRate, frameBurst, readRate, readBurst } = this.limits
+    const { roomChangesPerMinute } = this.limits
     const now = this.clock.now()
     const state: UserState = {
       connections: new Set(),
       messages: new TokenBucket(messageRate, messageBurst, now),
       frames: new TokenBucket(frameRate, frameBurst, now),
       reads: new TokenBucket(readRate, readBurst, now),
+      rooms: new TokenBucket(roomChangesPerMinute / 60, roomChangesPerMinute, now),
       readUpTo: new Map(),
     }
     this.#users.set(id, state)
     this.#absent.add(id)
     return state
+  }
+
+  /**
+   * Takes tokens for work of a kind, of the user and of the address that it is asked from.
+   * @returns why it is not to be done now; null: taken
+   */
+  charge(of: Charged, user: string, address: string, tokens?: number): TooFast | null {
+    return this.#charges.take(of, this.user(user), address, this.clock.now(), tokens)
   }
 
   add(connection: Subscriber) {
@@ -245,9 +256,10 @@ export class Hub {
   }
 
   /** Resolves when the user may read another page of the log. */
-  async mayRead(user: string) {
-    const { reads } = this.user(user)
-    for (let wait; (wait = reads.take(this.clock.now())) > 0;) await sleep(this.clock, wait)
+  async mayRead(user: string, address: string) {
+    for (let wait; (wait = this.charge('reads', user, address));) {
+      await sleep(this.clock, wait.retryAfterMs)
+    }
   }
 
   /** New entries of this node: to its own rooms first, then to the other nodes. */
@@ -316,8 +328,8 @@ export class Hub {
   }
 
   #forget(id: string, now: number) {
-    const { messages, frames, reads } = this.user(id)
-    if (![messages, frames, reads].every((bucket) => bucket.isFull(now))) return
+    const { messages, frames, reads, rooms } = this.user(id)
+    if (![messages, frames, reads, rooms].every((bucket) => bucket.isFull(now))) return
     this.#users.delete(id)
     this.#absent.delete(id)
   }

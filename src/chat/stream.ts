@@ -114,7 +114,9 @@ export class EventStream implements Subscriber {
   /** Looks whether the user may be here; who may not is sent away. */
   async #visit({ room, after }: FrameOf<'join'>) {
     const { log } = this.#options.hub
-    const entrance = await log.visit(room, this.user.id, this.session, after, true)
+    // The request that opened the stream has made the room, and paid for it.
+    const mayMake = () => true
+    const entrance = await log.visit(room, this.user.id, this.session, after, mayMake)
     if (entrance.signedIn && entrance.allowed) return entrance
     if (entrance.signedIn) this.#remove(room)
     else this.close(CLOSE.SIGNED_OUT)
@@ -162,7 +164,7 @@ export class EventStream implements Subscriber {
   }
 
   mayRead() {
-    return this.#options.hub.mayRead(this.user.id)
+    return this.#options.hub.mayRead(this.user.id, this.#options.address)
   }
 
   /* ------------------------------------------------------------------ time and the end */

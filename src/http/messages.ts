@@ -128,15 +128,24 @@ async function followEvents(c: RoomContext, services: Services, places: Places, 
   return c.body(body, 200, headers)
 }
 
-/** What the user finds at the room's door; or the answer to who may not come in. */
+/**
+ * What the user finds at the room's door; or the answer to who may not come in.
+ * @param stays  or writes: a name that nobody used is a public room from now on, and is paid for
+ */
 async function visit(
   c: RoomContext,
-  { hub }: Services,
+  services: Services,
   after?: number,
-  claims?: boolean,
+  stays = false,
 ): Reply<Entrance> {
   const { user, hash } = c.var.session
-  const entrance = await hub.log.visit(c.req.param('room'), user.id, hash, after, claims)
+  let tooFast: Response | null = null
+  const mayMake = () => !(tooFast = tooOften(c, services, 'rooms'))
+  const room = c.req.param('room')
+  const entrance = await services.hub.log.visit(
+    ...([room, user.id, hash, after, stays ? mayMake : undefined] as const),
+  )
+  if (tooFast) return tooFast
   if (!entrance.signedIn) return problem(c, 'unauthorized', { detail: 'sign in first' })
   return entrance.allowed ? entrance : problem(c, 'forbidden', PRIVATE)
 }

@@ -2,12 +2,13 @@
 
 import { Hono, type Context, type Next } from 'hono'
 import { every } from 'hono/combine'
+import { createMiddleware } from 'hono/factory'
 import * as v from 'valibot'
 import { Id, Invitation, NewInvitation, NewRoom, Room } from '../../static/protocol.js'
 import type { Limits } from '../limits.ts'
 import { signedIn } from './auth.ts'
 import { problem, readBody } from './problem.ts'
-import { rateLimit, tooOften } from './rate-limit.ts'
+import { tooOften } from './rate-limit.ts'
 import { type HearthEnv, type Services } from './services.ts'
 
 const NOT_OWNED = { detail: 'only its owner may do this' }
@@ -16,7 +17,9 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   const { clock, config, hub, memberships } = services
   const { limits } = config
   const onlySignedIn = signedIn(services)
-  const rate = rateLimit(limits.roomChangesPerMinute, clock, (c) => c.var.session.user.id)
+  const rate = createMiddleware<HearthEnv>(async (c, next) => {
+    return tooOften(c, services, 'rooms') ?? next()
+  })
   const routes = new Hono<HearthEnv>()
 
   routes.get('/rooms', onlySignedIn, async (c) => {

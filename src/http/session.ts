@@ -10,7 +10,7 @@ import type { Config } from '../config.ts'
 import { asked, bearerToken, clearCookie, findSession, isOwnOrigin } from './auth.ts'
 import { signedIn, writeCookie } from './auth.ts'
 import { problem, readBody, type ProblemOptions } from './problem.ts'
-import { rateLimit } from './rate-limit.ts'
+import { addressLimit, rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
 
 /** Tickets per connection that a user may hold open, and minute: one for each try to come back. */
@@ -23,7 +23,7 @@ const BAD_LINK = { detail: 'this link was already used or has expired' }
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
   const { accounts, clock, config, hub, links, tickets } = services
   const { limits } = config
-  const sessionRate = rateLimit(limits.sessionsPerMinute, clock, (c) => addressOf(c, config))
+  const sessionRate = addressLimit(limits.sessionsPerMinute, services)
   const ticketsPerMinute = limits.connectionsPerUser * TICKETS_PER_CONNECTION
   const ticketRate = rateLimit(ticketsPerMinute, clock, (c) => c.var.session.user.id)
   const onlySignedIn = signedIn(services)

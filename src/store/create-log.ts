@@ -37,10 +37,12 @@ export function createLog(options: LogOptions): Log {
   return {
     epoch,
     append: options.rests ? withRests(append, clock) : append,
-    enter: (room, user, session, after) =>
-      doors.enter(sql, visitor(room, user, session, after), limits.membershipsPerUser),
-    visit: (room, user, session, after, claims = false) =>
-      sql.run(() => doors.visit(visitor(room, user, session, after), claims)),
+    enter: (room, user, session, after, mayMake = () => true) => {
+      const { membershipsPerUser: most } = limits
+      return doors.enter(sql, visitor(room, user, session, after), { most, mayMake })
+    },
+    visit: (room, user, session, after, mayMake) =>
+      sql.run(() => doors.visit(visitor(room, user, session, after), mayMake)),
     leave: async (room, user) => void (await doors.leave(sql, room, user)),
     after: (room, after, limit) => sql.run(() => reads.readAfter(room, after, limit)),
     page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>

@@ -60,9 +60,14 @@ function* look({ room, user, session, after, now }: Visitor): Work<Door> {
 }
 
 /** As `Log.enter`. @param most  rooms that a user is a member of */
-export async function enter(sql: Sql, visitor: Visitor, most: number): Promise<Entrance> {
+export async function enter(
+  sql: Sql,
+  visitor: Visitor,
+  { most, mayMake }: { most: number; mayMake: () => boolean },
+): Promise<Entrance> {
   const { entrance, isMember, isKnown } = await sql.run(() => look(visitor))
   if (!entrance.signedIn || isMember || !entrance.allowed) return entrance
+  if (!isKnown && !mayMake()) return { ...entrance, refusal: 'rate_limited' }
   return sql.transaction(function* () {
     const { room, user, now } = visitor
     if (yield* isFull(sql, user, most)) return { ...entrance, refusal: 'too_many' }
@@ -79,9 +84,10 @@ export async function enter(sql: Sql, visitor: Visitor, most: number): Promise<E
 }
 
 /** As `Log.visit`. */
-export function* visit(visitor: Visitor, claims: boolean): Work<Entrance> {
+export function* visit(visitor: Visitor, mayMake?: () => boolean): Work<Entrance> {
   const { entrance, isKnown } = yield* look(visitor)
-  if (!claims || isKnown || !entrance.signedIn) return entrance
+  if (!mayMake || isKnown || !entrance.signedIn) return entrance
+  if (!mayMake()) return { ...entrance, refusal: 'rate_limited' }
   yield* addRoom(visitor.room)
   return (yield* look(visitor)).entrance
 }

@@ -25,20 +25,27 @@ export interface Log {
    * What a join needs, in one read; the first join of a room that is public, or the user's own,
    * makes the user a member, unless that would be one room too many.
    * @param after  the last `seq` the client holds, to look up its id
+   * @param mayMake  asked before a name that nobody used becomes a public room. Default: it may
    */
-  enter(room: string, user: string, session: string, after?: number): Promise<Entrance>
+  enter(
+    room: string,
+    user: string,
+    session: string,
+    after?: number,
+    mayMake?: () => boolean,
+  ): Promise<Entrance>
 
   /**
    * As `enter`, and makes nobody a member.
-   * @param claims  whether a room that nobody used yet is a public one from now on: for who stays,
-   *   or writes, as it must not become somebody's private room behind their back
+   * @param mayMake  as for `enter`; for who stays, or writes, as the room must not become somebody's
+   *   private one behind their back. Default: a look, which makes nothing
    */
   visit(
     room: string,
     user: string,
     session: string,
     after?: number,
-    claims?: boolean,
+    mayMake?: () => boolean,
   ): Promise<Entrance>
 
   /** Ends the membership. Does nothing when there is none. */
@@ -125,8 +132,11 @@ export interface Entrance {
   private: boolean
   /** Whether the user owns the room, and may delete what others write there. */
   owner: boolean
-  /** Why the user was not let in, though allowed to come: a member of too many rooms. */
-  refusal?: 'too_many'
+  /**
+   * Why the user was not let in, though allowed to come: a member of too many rooms, or the room is
+   * not there and may not be made now.
+   */
+  refusal?: 'too_many' | 'rate_limited'
   /** Of a private room. */
   ownerId: string | null
 }

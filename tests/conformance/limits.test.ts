@@ -5,6 +5,7 @@ import {
   GENEROUS,
   holdAppends,
   newcomer,
+  post,
   startServer,
   TestClock,
   type Client,
@@ -165,4 +166,45 @@ test('too many uncommitted frames close 4029', async (t) => {
   sendAll(ann, 51, say)
   assert.equal(await ann.closeCode(), 4029)
   release()
+})
+
+test('names that nobody used yet are rooms at a rate; who comes into one that is there pays none', async (t) => {
+  const { clock, url } = await stillServer(t, { ...GENEROUS, roomChangesPerMinute: 3 })
+  const [ann, bob] = [await newcomer(t, url, 'Ann'), await newcomer(t, url, 'Bob')]
+  for (const room of ['one', 'two']) await bob.join(room)
+  for (const room of ['one', 'two', 'three', 'four', 'five']) await ann.join(room)
+  ann.send({ type: 'join', room: 'six' })
+  const { message: _, ...refused } = await ann.next('error')
+  const error = { type: 'error', code: 'rate_limited', of: 'join', room: 'six' }
+  assert.deepEqual(refused, { ...error, retryAfterMs: 20_000 })
+  const { token } = ann.account
+  const authorization = `Bearer ${token}`
+  const messages = (room: string) => `${url}/api/rooms/${room}/messages`
+  const elsewhere = [
+    await post(messages('six'), { body: 'hello' }, token),
+    await fetch(`${url}/api/rooms/six/events`, { headers: { authorization } }),
+    await post(`${url}/api/rooms`, { room: 'seven' }, token),
+  ]
+  for (const { status, headers } of elsewhere) {
+    assert.deepEqual([status, headers.get('retry-after')], [429, '20'])
+  }
+  assert.equal((await post(messages('two'), { body: 'hello' }, token)).status, 201)
+  await bob.join('one')
+  await clock.advance(20_000)
+  for (const client of [ann, bob]) client.send(PONG)
+  await ann.join('six')
+  await bob.join('six')
+})
+
+test('an address makes so many rooms, whoever comes from it', async (t) => {
+  const limits = { roomChangesPerMinute: 2, connectionsPerUser: 2, connectionsPerIp: 4 }
+  const { url } = await stillServer(t, { ...GENEROUS, ...limits })
+  const people = []
+  for (const name of ['Ann', 'Bob', 'Cid']) people.push(await newcomer(t, url, name))
+  const [ann, bob, cid] = people
+  for (const room of ['one', 'two']) await ann!.join(room)
+  for (const room of ['three', 'four']) await bob!.join(room)
+  cid!.send({ type: 'join', room: 'five' })
+  assert.match((await cid!.next('error')).message, /too many changes to rooms from this address/)
+  await cid!.join('one')
 })

@@ -66,6 +66,24 @@ test('a name is owned, and a bad one refused', async (t) => {
   for (const name of bad) await assertProblem(await post('/api/session', { name }), 400, 'invalid')
 })
 
+test('an address signs in so often a minute, and an IPv6 site as often as four of its networks', async (t) => {
+  const { clock, post } = openApp(t, { env: { SESSION_RATE: '2', TRUST_PROXY: '1' } })
+  let people = 0
+  const signIn = async (address: string) => {
+    const name = `Guest ${(people += 1)}`
+    return (await post('/api/session', { name }, { 'x-forwarded-for': address })).status
+  }
+  const statuses: number[] = []
+  for (let n = 0; n < 15; n += 1) statuses.push(await signIn(`2001:db8:7:${n % 5}::${n}`))
+  assert.equal(statuses.filter((status) => status === 201).length, 8)
+  assert.ok(statuses.slice(8).every((status) => status === 429))
+  const other = [await signIn('192.0.2.1'), await signIn('192.0.2.1'), await signIn('192.0.2.1')]
+  assert.deepEqual(other, [201, 201, 429])
+  assert.equal(await signIn('2001:db8:8::'), 201)
+  clock.skip(60_000)
+  assert.equal(await signIn('2001:db8:7:1::'), 201)
+})
+
 test('everything but signing in asks for a session', async (t) => {
   const { send } = openApp(t)
   const requests = [

@@ -1,0 +1,49 @@
+/**
+ * What work is charged to before it is done: the user who asks for it, and the address that the user
+ * comes from, as users are free. An address may do what so many users may as can be connected from it
+ * with all their connections.
+ */
+
+import { AddressBuckets } from '../auth/address-buckets.ts'
+import type { Limits, TokenBucket } from '../limits.ts'
+
+/** What an address asks too much of, for people. */
+const WORK = { messages: 'messages', reads: 'reads', rooms: 'changes to rooms' }
+
+export type Charged = keyof typeof WORK
+
+/** The buckets of a user. */
+export type Purse = Readonly<Record<Charged, TokenBucket>>
+
+/** Why something is not done now; the reason is for people. */
+export interface TooFast {
+  reason: string
+  retryAfterMs: number
+}
+
+export class Charges {
+  readonly #byAddress: Record<Charged, AddressBuckets>
+
+  constructor(limits: Limits) {
+    const { messageRate, messageBurst, readRate, readBurst, roomChangesPerMinute } = limits
+    const users = Math.max(1, limits.connectionsPerIp / limits.connectionsPerUser)
+    const bucketsOf = (rate: number, burst: number) =>
+      new AddressBuckets(rate * users, burst * users, limits.networksPerSite)
+    this.#byAddress = {
+      messages: bucketsOf(messageRate, messageBurst),
+      reads: bucketsOf(readRate, readBurst),
+      rooms: bucketsOf(roomChangesPerMinute / 60, roomChangesPerMinute),
+    }
+  }
+
+  /** Takes tokens of both. @returns null: taken */
+  take(of: Charged, purse: Purse, address: string, now: number, tokens = 1): TooFast | null {
+    const own = purse[of].take(now, tokens)
+    if (own > 0) return { reason: 'too fast', retryAfterMs: own }
+    const retryAfterMs = this.#byAddress[of].take(address, now, tokens)
+    if (retryAfterMs === 0) return null
+    // What is not done costs the user nothing.
+    purse[of].pay(-tokens, now)
+    return { reason: `too many ${WORK[of]} from this address`, retryAfterMs }
+  }
+}
