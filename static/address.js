@@ -19,10 +19,15 @@ export function readAddress(path, last) {
   return v.is(Room, name) ? { name, seq: seq ? Number(seq) : undefined } : { name: LOBBY }
 }
 
+/** What a link brings along, however it is written: both are only asked about. @param {string} hash */
+export function secretsIn(hash) {
+  const params = new URLSearchParams(hash.slice(1))
+  return { link: params.get('link') || null, invite: params.get('invite') || null }
+}
+
 /** It goes out of the address at once, and into no history. */
 export function takeSecrets() {
-  const params = new URLSearchParams(location.hash.slice(1))
-  const [link, invite] = [params.get('link'), params.get('invite')]
-  if (link || invite) history.replaceState(history.state, '', location.pathname)
-  return { link, invite }
+  const secrets = secretsIn(location.hash)
+  if (secrets.link || secrets.invite) history.replaceState(history.state, '', location.pathname)
+  return secrets
 }

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot'
 import { Invitation, Link, LogPage, Nobody, Problem, Rooms } from './protocol.js'
-import { Session, Ticket } from './protocol.js'
+import { LinkOwner, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
@@ -13,6 +13,7 @@ import { Session, Ticket } from './protocol.js'
  * @typedef {{ value: T, failure?: undefined } | { value?: undefined, failure: Failure }} Answer
  */
 /** @typedef {ReturnType<typeof createApi>} Api */
+/** @typedef {({ name: string, code?: string } | { link: string }) & { replace?: boolean }} Who */
 
 /** A request that takes longer counts as `offline`. */
 const REQUEST_MS = 10_000
@@ -68,7 +69,10 @@ export function createApi({
       if ('user' in value) return { value }
       return { failure: { ...value, status: 401, code: 'unauthorized' } }
     },
-    /** @param {{ name: string, code?: string } | { link: string }} who */
+    /**
+     * Another session is made by this only when it is to replace the one there is: else `conflict`.
+     * @param {Who} who
+     */
     signIn: (who) => call('POST', '/api/session', Session, who),
     signOut: () => call('DELETE', '/api/session', nothing),
     ticket: () => call('POST', '/api/ticket', Ticket, {}),
@@ -92,6 +96,8 @@ export function createApi({
     },
     /** A link that signs in another device of the same user: once, within ten minutes. */
     link: () => call('POST', '/api/session/link', Link, {}),
+    /** Whom a link would sign in; it stays good. @param {string} link */
+    whose: (link) => call('POST', '/api/session/link/whose', LinkOwner, { link }),
     /** A private room, owned by who makes it. @param {string} room */
     createRoom: (room) => call('POST', '/api/rooms', Rooms.item, { room }),
     /** An invitation into one's own room, for anybody who has it. @param {string} room */

@@ -18,6 +18,12 @@ const copy = find('copy', HTMLButtonElement)
 const end = find('end-invites', HTMLButtonElement)
 const note = find('share-note', HTMLElement)
 const question = find('ask', HTMLDialogElement)
+const accept = find('ask-yes', HTMLButtonElement)
+const refuse = find('ask-no', HTMLButtonElement)
+/** Buttons that wait before they can be pressed. @type {Map<HTMLButtonElement, ReturnType<typeof setTimeout>>} */
+const wary = new Map()
+/** A click meant for what was here a moment ago, as the second of two, answers nothing. ms */
+const HELD_MS = 800
 
 /** @param {Sharing} what */
 export function share(what) {
@@ -55,20 +61,46 @@ export async function copyText(text) {
 
 /**
  * Asks before something that cannot be taken back.
- * @param {{ title: Line, text: Line, yes: string, no?: string }} what
+ * @param {{ title: Line, text: Line, yes: string | Line, no?: string | Line, isWary?: boolean }} what
+ *   isWary: nobody here asked for it, so that *no* is what one should say
  * @returns {Promise<boolean>}
  */
-export function ask({ title, text, yes, no = 'Cancel' }) {
+export function ask({ title, text, yes, no = 'Cancel', isWary = false }) {
   setLine(find('ask-title', HTMLElement), title)
   setLine(find('ask-text', HTMLElement), text)
-  setText(find('ask-yes', HTMLButtonElement), yes)
-  setText(find('ask-no', HTMLButtonElement), no)
+  setLine(accept, [yes].flat())
+  setLine(refuse, [no].flat())
+  accept.classList.toggle('primary', !isWary)
+  refuse.classList.toggle('primary', isWary)
+  if (isWary) holdBack(accept)
+  else letGo(accept)
   question.returnValue = ''
-  question.showModal()
+  if (!question.open) question.showModal()
+  refuse.focus()
   return new Promise((resolve) => {
     question.onclose = () => resolve(question.returnValue === 'yes')
   })
 }
+
+/** For whatever another page could bring before somebody's eyes. @param {HTMLButtonElement} button */
+export function holdBack(button) {
+  clearTimeout(wary.get(button))
+  button.disabled = true
+  const timer = setTimeout(() => (button.disabled = false), HELD_MS)
+  wary.set(button, timer)
+}
+
+/** @param {HTMLButtonElement} button */
+function letGo(button) {
+  clearTimeout(wary.get(button))
+  wary.delete(button)
+  button.disabled = false
+}
+
+// The window in front of this one, which took the first click, is gone.
+window.addEventListener('focus', () => {
+  for (const button of wary.keys()) if (button.checkVisibility()) holdBack(button)
+})
 
 // Whoever came from a drawer cannot be led back there: it closed when the dialog opened.
 document.addEventListener('close', goOn, { capture: true })

@@ -5,6 +5,7 @@ import { createActions } from './actions.js'
 import { addressOf, LOBBY, readAddress, takeSecrets } from './address.js'
 import { createApi } from './api.js'
 import { Attention } from './attention.js'
+import { createBecome } from './become.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
 import { copyText, share } from './dialogs.js'
@@ -34,6 +35,7 @@ const WORD_MS = 4_000
  */
 const page = {}
 const secrets = takeSecrets()
+const storage = attempt(() => localStorage) ?? createMemoryStore()
 const notice = find('notice', HTMLElement)
 const news = find('news', HTMLElement)
 
@@ -45,7 +47,12 @@ const linkTo = (/** @type {number} */ seq) => addressOf(current(), seq)
 const tell = (/** @type {Line} */ line) => setLine(news, line)
 
 const api = createApi()
-const signIn = createSignIn(api, (session) => void enter(session))
+const become = createBecome({ api, storage, leave: leaveChat })
+const signIn = createSignIn(
+  api,
+  (session) => void enter(session),
+  async (who) => goOn(await become.insteadOf(who)),
+)
 const talk = new Talk({ retry, discard, linkTo, react }, draw)
 const composer = createComposer({
   send,
@@ -80,25 +87,48 @@ listenToKeys({ client, go, search: search.open })
 void start()
 
 async function start() {
-  const { link } = secrets
-  const linked = link ? await api.signIn({ link }) : undefined
-  const { value, failure } = linked?.value ? linked : await api.session()
-  if (failure?.code !== 'offline') secrets.link = null
-  setText(notice, '')
-  if (value) return enter(value)
-  show('welcome')
-  if (failure?.status === 401) {
-    return signIn.show(link ? 'That link was used, or is too old.' : '', failure.needs)
+  const { value: session, failure } = await api.session()
+  if (failure && failure.status !== 401) {
+    setText(notice, 'The server cannot be reached. Trying again…')
+    if (!page.client) show('welcome')
+    return void setTimeout(() => void start(), ASK_AGAIN_MS)
   }
-  setText(notice, 'The server cannot be reached. Trying again…')
-  setTimeout(() => void start(), ASK_AGAIN_MS)
+  setText(notice, '')
+  const { link } = secrets
+  secrets.link = null
+  if (!link) return goOn({ session }, failure?.needs)
+  if (!session) {
+    leaveChat()
+    signIn.hide()
+  }
+  await goOn(await become.follow(link, session), failure?.needs)
+}
+
+/**
+ * As whoever one is now, or to the door.
+ * @param {import('./become.js').Outcome} outcome @param {import('./api.js').Failure['needs']} [needs]
+ */
+async function goOn({ session, word = '' }, needs) {
+  if (session) {
+    await enter(session)
+    return word ? tell([word]) : undefined
+  }
+  leaveChat()
+  signIn.show(word, needs)
 }
 
 /** @param {import('./api.js').Session} session */
 async function enter({ user }) {
-  if (page.client) return
+  if (page.client?.user.id !== user.id) begin(user)
+  goToAddress()
+  await acceptInvite(secrets.invite)
+  page.client?.start()
+}
+
+/** @param {import('./protocol.js').User} user */
+function begin(user) {
+  if (page.client) leaveChat()
   account.came(user.id)
-  const storage = attempt(() => localStorage) ?? createMemoryStore()
   page.settings = new Settings(user.id, storage)
   page.client = new Client({
     user,
@@ -113,9 +143,6 @@ async function enter({ user }) {
   const isComingIn = signIn.hide()
   show('chat')
   if (isComingIn) composer.focus()
-  goToAddress()
-  await acceptInvite(secrets.invite)
-  page.client?.start()
 }
 
 /** @param {string | null} invite  into the room that the address names */
@@ -322,12 +349,16 @@ const wake = () => {
 document.addEventListener('visibilitychange', wake)
 window.addEventListener('online', wake)
 window.addEventListener('offline', draw)
-window.addEventListener('popstate', goToAddress)
+window.addEventListener('popstate', () => void (followSecrets() || goToAddress()))
 window.addEventListener('storage', () => page.client?.outbox.reload())
 // A link to the address that is open already does not load the page anew.
-window.addEventListener('hashchange', async () => {
-  if (!/^#(link|invite)=/.test(location.hash)) return
-  if (!page.client) return location.reload()
-  await acceptInvite(takeSecrets().invite)
-  goToAddress()
-})
+window.addEventListener('hashchange', followSecrets)
+
+/** @returns {boolean} whether the address brought any */
+function followSecrets() {
+  const { link, invite } = takeSecrets()
+  if (!link && !invite) return false
+  Object.assign(secrets, { link, invite })
+  void start()
+  return true
+}

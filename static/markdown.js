@@ -1,5 +1,6 @@
 /** Light Markdown: a text as a small tree, in a time that grows only with its length. Pure. */
 
+import { secretsIn } from './address.js'
 import { isAt, nameAt, namesOf, WORD } from './names.js'
 import { ADDRESS, isLink, splitLinks, TURNS } from './text.js'
 
@@ -14,7 +15,7 @@ import { ADDRESS, isLink, splitLinks, TURNS } from './text.js'
 /** @typedef {{ type: 'mark', text: string, opens: boolean, closes: boolean, role?: 'open' | 'close' }} Mark */
 /**
  * In a label there are neither links nor names.
- * @typedef {{ names?: import('./names.js').Letter, isLabel?: boolean }} Context
+ * @typedef {{ names?: import('./names.js').Letter, isLabel?: boolean, origin?: string | undefined }} Context
  */
 
 /** A mark reaches back over so many open ones, which also bounds the depth of the tree. */
@@ -49,10 +50,11 @@ const CLOSES = new RegExp(String.raw`(?<=\S)(?:\*+|_+(?!${WORD}))`, 'uy')
 /**
  * @param {string} body
  * @param {import('./names.js').Person[]} [people]  whom `@name` can mean
+ * @param {string} [origin]  of the page: an address there that would sign in or invite is no link
  * @returns {Piece[]}
  */
-export function parse(body, people = []) {
-  const context = people.length > 0 ? { names: namesOf(people) } : {}
+export function parse(body, people = [], origin = globalThis.location?.origin) {
+  const context = { origin, ...(people.length > 0 && { names: namesOf(people) }) }
   const fences = [...body.matchAll(FENCE)].filter((match) => match.groups?.block?.trim())
   const ends = [0, ...fences.map((match) => match.index + match[0].length)]
   const blocks = fences.flatMap(({ index, groups }, i) => [
@@ -104,19 +106,30 @@ function tokenize(text, context) {
  * @param {RegExpExecArray} match @param {Context} context
  * @returns {[token: Piece | Mark, length?: number]} length: when it takes less or more of the text
  */
-function read({ 0: whole, groups = {}, index, input }, { names, isLabel }) {
+function read({ 0: whole, groups = {}, index, input }, { names, isLabel, origin }) {
   const { escaped, code, label, href, address, at, mark } = groups
   if (escaped) return [escaped]
   if (code) return [{ type: 'code', text: code }]
   if (mark) return [readMark(mark, index, input)]
   if (isLabel) return [whole]
-  if (label && href) return label.trim() && isLink(href) ? [linkOf(label, href)] : ['[', 1]
+  if (label && href) {
+    const isGood = label.trim() && isLink(href) && !isSecret(href, origin)
+    return isGood ? [linkOf(label, href)] : ['[', 1]
+  }
   if (address) {
     const [{ text, href } = { text: whole }] = splitLinks(whole)
+    if (href && isSecret(href, origin)) return [whole]
     return href ? [{ type: 'link', href, children: [text] }, text.length] : [whole]
   }
   const found = at && names && nameAt(input, index, names)
   return found ? [{ type: 'mention', ...found }, 1 + found.name.length] : [whole]
+}
+
+/** One click must not lead to the question whether to become another. @param {string} href @param {string} [origin] */
+function isSecret(href, origin) {
+  const url = new URL(href)
+  const { link, invite } = secretsIn(url.hash)
+  return url.origin === origin && (link !== null || invite !== null)
 }
 
 /** @param {string} text @param {number} index @param {string} input  @returns {Piece | Mark} */

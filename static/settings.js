@@ -29,6 +29,12 @@ export class Settings {
     )
   }
 
+  /** How much was written and is not known to be sent. */
+  get unsent() {
+    const own = `outbox.${this.#user}.`
+    return keysOf(this.#storage).filter((key) => key.startsWith(own)).length
+  }
+
   /** Nothing of this user stays in the browser, the outbox included. */
   forget() {
     const own = keysOf(this.#storage).filter((key) => key.split('.')[1] === this.#user)

@@ -10,9 +10,10 @@ const LOGIN = 'You come in through your own application: sign in there, then ope
 /**
  * @param {import('./api.js').Api} api
  * @param {(session: import('./api.js').Session) => void} onSession
+ * @param {(who: { name: string, code?: string }) => void} onConflict  another tab came in meanwhile
  * @returns {{ show(message?: string, needs?: Failure['needs']): void, hide(): boolean }}
  */
-export function createSignIn(api, onSession) {
+export function createSignIn(api, onSession, onConflict) {
   const form = find('sign-in', HTMLFormElement)
   const name = find('name', HTMLInputElement)
   const code = find('code', HTMLInputElement)
@@ -25,9 +26,10 @@ export function createSignIn(api, onSession) {
     event.preventDefault()
     if (button?.ariaDisabled === 'true') return
     if (button) button.ariaDisabled = 'true'
-    const extra = code.value ? { code: code.value } : {}
-    const { value, failure } = await api.signIn({ name: name.value, ...extra })
+    const who = { name: name.value, ...(code.value && { code: code.value }) }
+    const { value, failure } = await api.signIn(who)
     if (button) button.ariaDisabled = 'false'
+    if (failure?.code === 'conflict') return onConflict(who)
     if (failure?.needs === 'login') return turnAway()
     problem.textContent = failure ? explain(failure, code.value !== '') : ''
     if (value) return onSession(value)
@@ -67,8 +69,8 @@ export function createSignIn(api, onSession) {
   }
 }
 
-/** @param {Failure} failure @param {boolean} hadCode  @returns {string} */
-function explain(failure, hadCode) {
+/** @param {Failure} failure @param {boolean} [hadCode]  @returns {string} */
+export function explain(failure, hadCode = false) {
   const { code, needs, detail } = failure
   if (code === 'name_taken') return 'Somebody goes by that name already. Try another.'
   if (needs === 'code') return hadCode ? 'That code is not right.' : 'A code is needed here.'

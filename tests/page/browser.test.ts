@@ -207,6 +207,7 @@ test('a link signs in a second device; signing out ends this one alone', async (
   const link = await ada.page.getByLabel('Address for the other device').inputValue()
   await ada.page.getByRole('button', { name: 'Close' }).click()
   const second = await open(browser, link, PHONE)
+  await second.page.getByRole('button', { name: 'Continue as Ada' }).click()
   await second.page.locator('#intro', { hasText: 'quiet' }).waitFor()
   assert.equal(new URL(second.page.url()).hash, '')
   await say(second, 'from my phone')

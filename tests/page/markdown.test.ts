@@ -183,3 +183,34 @@ test('hostile texts take no longer than others', () => {
   )
   assert.ok(walk(parse(`${fill('*a ').slice(0, 600)}${fill('b* ')}`)).depth <= 16)
 })
+
+test('an address of our own that would sign in or invite is text', () => {
+  const origin = 'https://chat.example:8443'
+  const texts = [
+    '/#link=abc',
+    '/r/lobby#invite=abc',
+    '/r/lobby?a=b#a=1&link=abc',
+    '/#%6cink=abc',
+    '/#l%69nk=a%62c',
+    '/#invite=+',
+    '#link=abc',
+  ].map((path) => origin + path)
+  const spellings = [
+    'HTTPS://Chat.Example:8443/#link=abc',
+    'https://me:word@chat.example:8443/#link=abc',
+    'https://chat.example:08443/x/../#link=abc',
+    'https://ch%61t.example:8443/#link=abc',
+  ]
+  for (const text of [...texts, ...spellings]) {
+    assert.deepEqual(parse(text, [], origin), [text])
+    const labelled = `[my **photos**](${text})`
+    const pieces = parse(`${labelled} **b**`, [], origin)
+    assert.ok(!JSON.stringify(pieces).includes('"link"'), labelled)
+    assert.deepEqual(pieces.at(-1), strong('b'), 'and what follows is read on')
+    assert.ok(JSON.stringify(parse(text, [], 'https://other.example')).includes('"link"'))
+  }
+  for (const path of ['/r/lobby/7', '/#links=abc', '/#LINK=abc', '/#link=', '/?link=abc', '/#x']) {
+    assert.deepEqual(parse(origin + path, [], origin), [link(origin + path)], path)
+  }
+  assert.deepEqual(parse(`${texts[0]}, then`, [], origin), [`${texts[0]}, then`])
+})

@@ -204,6 +204,7 @@ test('one person on two devices, and what calls for attention', async (t) => {
   await press(ada, 'Use on another device')
   const address = await ada.page.getByLabel('Address for the other device').inputValue()
   const phone = await open(browser, address, PHONE)
+  await press(phone, 'Continue as Ada')
   await press(ada, 'Close')
   await inRoom(phone, 'lobby')
 

@@ -37,6 +37,11 @@ export const SCENES: Record<string, Scene> = {
     await page.goto(doors.login)
     await page.getByText('through your own application').waitFor()
   },
+  async 'link-at-the-door'(stage) {
+    await stage.page.goto(await stage.linkOf(stage.people.linus))
+    await stage.page.getByText('This link signs you in as Linus.').waitFor()
+    await stage.page.getByRole('button', { name: 'Continue as Linus', disabled: false }).waitFor()
+  },
   async unreachable({ page, url }) {
     await page.route('**/api/session*', (route) => route.abort())
     await page.goto(url)
@@ -233,6 +238,11 @@ export const SCENES: Record<string, Scene> = {
     await stage.page.getByRole('button', { name: 'Try again' }).waitFor()
     await stage.page.locator('#people-list', { hasText: ME }).waitFor({ state: 'attached' })
     return () => press(stage, 'Discard')
+  },
+  async 'link-when-in'(stage) {
+    await stage.page.goto(await stage.linkOf(stage.people.linus))
+    await stage.page.getByRole('button', { name: 'Become Linus', disabled: false }).waitFor()
+    return () => press(stage, /^No, stay/)
   },
   async 'turned-back'(stage) {
     await enterRoom(stage, 'vault')

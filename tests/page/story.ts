@@ -35,6 +35,8 @@ export interface Story {
   /** Comes in by an invitation. */
   accept(client: Client, room: string, invite: string): Promise<unknown>
   ban(id: string): Promise<unknown>
+  /** The address that signs in another device of theirs. */
+  linkOf(client: Client): Promise<string>
 }
 
 export async function tellStory(t: TestContext): Promise<Story> {
@@ -105,6 +107,11 @@ export async function tellStory(t: TestContext): Promise<Story> {
     async accept(client, room, invite) {
       await post(`${url}/api/rooms/${room}/members`, { invite }, client.account.token)
       await client.join(room)
+    },
+    async linkOf(client) {
+      const response = await post(`${url}/api/session/link`, {}, client.account.token)
+      const { link } = (await response.json()) as { link: string }
+      return `${address}/#link=${link}`
     },
     ban(id) {
       const headers = { authorization: `Bearer ${root.token}` }

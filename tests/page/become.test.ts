@@ -1,0 +1,220 @@
+/** Links that sign one in: opened from anywhere they only ask, and what they ask names both. */
+
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test, type TestContext } from 'node:test'
+import type { Page } from 'playwright-core'
+import { launchBrowser } from '../browser.ts'
+import { holdAppends, newcomer, post, signIn, startServer, type Account } from '../helpers.ts'
+import { acknowledged, axe, button, composer, enter, LIVELY, message, open } from './people.ts'
+import { PHONE, say, soon, until, type Person } from './people.ts'
+
+/** A page of another site (the chat is at 127.0.0.1) that sends whoever visits it elsewhere. */
+async function startSite(t: TestContext) {
+  const state = { target: '' }
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' })
+    response.end(
+      `<title>Holidays</title><script>location = ${JSON.stringify(state.target)}</script>`,
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return (target: string) => {
+    state.target = target
+    return `http://localhost:${port}/`
+  }
+}
+
+async function setUp(t: TestContext) {
+  const { url, hub } = await startServer(t, { env: LIVELY })
+  const mallory = await signIn(url, 'Mallory')
+  const linkOf = async ({ token }: Account) => {
+    const answer = await (await post(`${url}/api/session/link`, {}, token)).json()
+    return (answer as { link: string }).link
+  }
+  const isGood = async (link: string) => {
+    return (await post(`${url}/api/session/link/whose`, { link })).status === 200
+  }
+  const isFree = async (name: string) => {
+    return (await post(`${url}/api/session`, { name })).status === 201
+  }
+  const addressOf = async (account = mallory) => `${url}/r/lobby#link=${await linkOf(account)}`
+  return { url, hub, mallory, linkOf, isGood, isFree, addressOf, browser: await launchBrowser(t) }
+}
+
+const secretOf = (address: string) => address.split('link=')[1]!
+const question = ({ page }: Person) => page.getByRole('alertdialog')
+const answer = (person: Person, name: string) =>
+  question(person).getByRole('button', { name }).click()
+const whoIs = ({ page }: { page: Page }) =>
+  page.evaluate(async () => {
+    const answer = await (await fetch('/api/session?quiet=true')).json()
+    return (answer as { user?: { name: string } }).user?.name ?? null
+  })
+const isOut = ({ page }: Person) => page.getByText('You were signed out.').waitFor()
+
+test('another site opens a link for somebody signed in: a question, and no is the answer', async (t) => {
+  const { url, browser, addressOf, isGood } = await setUp(t)
+  const site = await startSite(t)
+  const address = await addressOf()
+  const vic = await enter(browser, url, 'Vic')
+  await vic.page.goto(site(address)).catch(() => {})
+  await question(vic).getByText('You are Vic here. Become Mallory?').waitFor()
+  await question(vic).getByText('Vic will be signed out, and is signed in nowhere else').waitFor()
+  await question(vic).getByText('Whoever made this link is Mallory, too').waitFor()
+  assert.equal(new URL(vic.page.url()).hash, '')
+  assert.deepEqual(await axe(vic), [])
+  await until(vic, () => document.activeElement?.textContent === 'No, stay Vic')
+  await vic.page.keyboard.press('Enter')
+  await composer(vic).waitFor()
+  assert.equal(await whoIs(vic), 'Vic')
+  assert.ok(await isGood(secretOf(address)), 'nothing was used up')
+  await vic.page.reload()
+  await composer(vic).waitFor()
+  await soon(() => question(vic).count(), 0, 'and the address does not ask again')
+  assert.deepEqual(vic.complaints, [])
+})
+
+test('who says yes is somebody else in all tabs, and nothing of before stays', async (t) => {
+  const { url, browser, addressOf, isGood, isFree } = await setUp(t)
+  const address = await addressOf()
+  const vic = await enter(browser, url, 'Vic')
+  const other = { page: await vic.page.context().newPage(), complaints: [] }
+  await other.page.goto(url)
+  await composer(other).waitFor()
+  await composer(vic).fill('a draft')
+  await vic.page.goto(address)
+  await answer(vic, 'Become Mallory')
+  await composer(vic).waitFor()
+  await soon(() => whoIs(vic), 'Mallory')
+  await isOut(other)
+  assert.ok(!(await isGood(secretOf(address))))
+  assert.ok(await isFree('Vic'), 'the old session is over')
+  const kept = () =>
+    vic.page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('draft')))
+  await soon(kept, [])
+  await say(vic, 'so here I am')
+  await acknowledged(vic, 'so here I am')
+  await message(vic, 'so here I am').getByText('Mallory').waitFor()
+})
+
+test('signed out: a button says who, and nothing happens before it is pressed', async (t) => {
+  const { url, browser, addressOf, isGood } = await setUp(t)
+  const site = await startSite(t)
+  const address = await addressOf()
+  const vic = await open(browser, url, PHONE)
+  await vic.page.goto(site(address)).catch(() => {})
+  await vic.page.getByText('This link signs you in as Mallory.').waitFor()
+  assert.equal(new URL(vic.page.url()).hash, '')
+  assert.deepEqual([await whoIs(vic), await isGood(secretOf(address))], [null, true])
+  assert.deepEqual(await axe(vic), [])
+  await button(vic, 'No, come in as somebody else').click()
+  await vic.page.getByLabel('Your name').fill('Vic')
+  await vic.page.keyboard.press('Enter')
+  await composer(vic).waitFor()
+  assert.deepEqual([await whoIs(vic), await isGood(secretOf(address))], ['Vic', true])
+  const phone = await open(browser, address)
+  await button(phone, 'Continue as Mallory').click()
+  await composer(phone).waitFor()
+  assert.deepEqual([await whoIs(phone), await isGood(secretOf(address))], ['Mallory', false])
+  await phone.page.goto('about:blank')
+  await phone.page.goto(address)
+  await phone.page.getByText('That link was used, or is too old.').waitFor()
+  assert.deepEqual([vic.complaints, phone.complaints], [[], []])
+})
+
+test('a link in an open page: asked there, while the talk goes on', async (t) => {
+  const { url, browser, linkOf, mallory, isGood } = await setUp(t)
+  const vic = await enter(browser, url, 'Vic')
+  const bot = await newcomer(t, url, 'Bot')
+  await bot.join('lobby')
+  const link = await linkOf(mallory)
+  const openLink = () => vic.page.evaluate((link) => void (location.hash = `link=${link}`), link)
+  await openLink()
+  await question(vic).waitFor()
+  assert.equal(new URL(vic.page.url()).hash, '')
+  await bot.say('lobby', 'meanwhile')
+  await acknowledged(vic, 'meanwhile')
+  await vic.page.keyboard.press('Escape')
+  await soon(() => question(vic).count(), 0)
+  await vic.page.goBack()
+  await soon(() => question(vic).count(), 0, 'no entry of the history keeps it')
+  assert.deepEqual([await whoIs(vic), await isGood(link)], ['Vic', true])
+  await openLink()
+  await answer(vic, 'Become Mallory')
+  await soon(() => vic.page.locator('#me').textContent(), 'Mallory')
+  await say(vic, 'as Mallory')
+  await acknowledged(vic, 'as Mallory')
+  const own = await linkOf(mallory)
+  await vic.page.evaluate((link) => void (location.hash = `link=${link}`), own)
+  await vic.page.getByText('This link is for who you are here already.').waitFor()
+  assert.deepEqual([await question(vic).count(), await isGood(own)], [0, true])
+  assert.deepEqual(vic.complaints, [])
+})
+
+test('yes cannot be pressed by a click that was meant for another page', async (t) => {
+  const { url, browser, addressOf } = await setUp(t)
+  const vic = await enter(browser, url, 'Vic')
+  // Playwright's own clock: time passes when the test says so.
+  await vic.page.clock.install()
+  await vic.page.goto(await addressOf())
+  const yes = question(vic).getByRole('button', { name: 'Become Mallory' })
+  await question(vic).waitFor()
+  await soon(() => yes.isDisabled(), true)
+  await vic.page.clock.runFor(1_000)
+  await soon(() => yes.isDisabled(), false)
+  await vic.page.evaluate(() => window.dispatchEvent(new Event('focus')))
+  assert.equal(await yes.isDisabled(), true, 'a window before this one was closed')
+  await vic.page.clock.runFor(1_000)
+  await soon(() => yes.isDisabled(), false)
+})
+
+test('what was not sent yet is spoken of, and kept by who stays', async (t) => {
+  const { url, browser, addressOf, hub } = await setUp(t)
+  const vic = await enter(browser, url, 'Vic')
+  const release = holdAppends(hub.log)
+  await say(vic, 'not sent yet')
+  await message(vic, 'not sent yet').waitFor()
+  await vic.page.goto(await addressOf())
+  await question(vic).getByText('1 message was not sent yet, and would be lost.').waitFor()
+  await answer(vic, 'No, stay Vic')
+  release()
+  await acknowledged(vic, 'not sent yet')
+})
+
+test('the door’s form, while another tab came in: a question as well', async (t) => {
+  const { url, browser, isFree } = await setUp(t)
+  const tab = await open(browser, url)
+  await tab.page.getByLabel('Your name').waitFor()
+  const other = { page: await tab.page.context().newPage(), complaints: [] }
+  await other.page.goto(url)
+  await other.page.getByLabel('Your name').fill('Ann')
+  await other.page.keyboard.press('Enter')
+  await composer(other).waitFor()
+  const comeIn = async () => {
+    await tab.page.getByLabel('Your name').fill('Bob')
+    await tab.page.keyboard.press('Enter')
+    await question(tab).getByText('You are Ann here. Become Bob?').waitFor()
+  }
+  await comeIn()
+  await answer(tab, 'No, stay Ann')
+  await composer(tab).waitFor()
+  assert.equal(await tab.page.locator('#me').textContent(), 'Ann')
+  await button(other, 'Sign out').click()
+  await isOut(tab)
+  await other.page.getByLabel('Your name').fill('Ann')
+  await other.page.keyboard.press('Enter')
+  await composer(other).waitFor()
+  await comeIn()
+  await answer(tab, 'Become Bob')
+  await composer(tab).waitFor()
+  await isOut(other)
+  assert.equal(await whoIs(tab), 'Bob')
+  assert.ok(await isFree('Ann'))
+})
