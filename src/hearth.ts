@@ -10,6 +10,7 @@ import { Hub } from './chat/hub.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { loopbackOrigins, type Config } from './config.ts'
 import { socketRoom } from './descriptors.ts'
+import { createCharge } from './http/charge.ts'
 import { createGate } from './http/gate.ts'
 import { createJournal } from './journal.ts'
 import type { RefusedRequest } from './runtime/runtime.ts'
@@ -91,6 +92,7 @@ export async function startHearth(
       maxFrame: FRAME_BYTES,
       unansweredRequests: limits.unansweredRequests,
       headBytes: limits.headBytes,
+      charge: createCharge({ config, clock, journal }, await headersOf(app)),
       admit: createGate({ config, journal }, socketRoom()),
       onRefusal: (peer, why) => journal.refusal('request', refusalOf(peer, why)),
       ...(tls && { tls }),
@@ -109,6 +111,12 @@ export async function startHearth(
     hub,
     close: () => (closing ??= close()),
   }
+}
+
+/** What every answer carries, as this one does. */
+async function headersOf(app: ReturnType<typeof createApp>) {
+  const { headers } = await app.request('/livez')
+  return Object.fromEntries(headers)
 }
 
 function refusalOf(peer: string, why: RefusedRequest) {

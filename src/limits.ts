@@ -56,7 +56,7 @@ export const DEFAULT_LIMITS = {
   /** `say`, `edit`, `delete`, `react`: per user and second, and at once. */
   messageRate: 2,
   messageBurst: 20,
-  /** All frames, but for a few `pong`. */
+  /** All frames, but for a few `pong`; and, in a bucket of their own, requests over HTTP. */
   frameRate: 20,
   frameBurst: 60,
   /** `pong` without anything beside it that are free, per second and connection. */
@@ -75,6 +75,12 @@ export const DEFAULT_LIMITS = {
   invalidToClose: 10,
   invalidWindowMs: MINUTE,
 
+  /**
+   * Requests over HTTP of an address, per second and at once, for each connection that it may hold:
+   * to load the page takes about fifty.
+   */
+  requestRate: 4,
+  requestBurst: 64,
   /** Requests of one connection without an answer yet; one more ends it. Browsers never do that. */
   unansweredRequests: 16,
   /** Head of a request, on Node. bytes */

@@ -94,6 +94,8 @@ export const GENEROUS = {
   readRate: 1e6,
   readBurst: 1e6,
   roomChangesPerMinute: 1e6,
+  requestRate: 1e6,
+  requestBurst: 1e6,
   sessionsPerMinute: 1e6,
   connectionsPerIp: 1e4,
 } satisfies Partial<Limits>
@@ -111,7 +113,7 @@ export function testConfig({ env, limits, clock }: ServerOptions = {}): Config {
 export const SERVING = {
   ...{ hostname: '127.0.0.1', port: 0, headersTimeout: 10_000, closeTimeout: 2_000 },
   ...{ maxFrame: FRAME_BYTES, unansweredRequests: 16, headBytes: 16_384 },
-  ...{ admit: () => () => {}, onRefusal: () => {} },
+  ...{ charge: () => null, admit: () => () => {}, onRefusal: () => {} },
 } satisfies ServeOptions
 
 /** A server in this process, closed when the test is over. */

@@ -278,6 +278,8 @@ const NARROW = {
   ...{ roomChangesPerMinute: 1, sessionsPerMinute: 1, connectionsPerUser: 0.1 },
   devicesPerMinute: 1,
 }
+/** An address that may ask once. */
+const SPENT = { connectionsPerIp: 1, requestRate: 0.001, requestBurst: 1 }
 
 async function askTooOften(ask: Ask) {
   const { body } = await ask('POST /api/session', { body: { name: 'Ann' } })
@@ -303,6 +305,7 @@ test('real answers are as the document says, and it says nothing that was not se
   const narrow = await startDescribed(t, { limits: NARROW })
   await askTooOften(narrow.ask)
   await narrow.ask('GET /metrics')
+  await askTooOften((await startDescribed(t, { limits: SPENT })).ask)
   const described = Object.entries(spec.paths).flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([method, { responses }]) =>
       Object.keys(responses).map((status) => `${method.toUpperCase()} ${path} ${status}`),

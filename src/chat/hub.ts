@@ -47,6 +47,8 @@ export interface Subscriber extends Listener {
 export interface UserState extends Purse {
   readonly connections: Set<Subscriber>
   readonly frames: TokenBucket
+  /** Over HTTP. */
+  readonly requests: TokenBucket
   /** Room → the highest `seq` read, as far as told here. */
   readonly readUpTo: Map<string, number>
 }
@@ -135,6 +137,7 @@ export class Hub {
       frames: new TokenBucket(frameRate, frameBurst, now),
       reads: new TokenBucket(readRate, readBurst, now),
       rooms: new TokenBucket(roomChangesPerMinute / 60, roomChangesPerMinute, now),
+      requests: new TokenBucket(frameRate, frameBurst, now),
       readUpTo: new Map(),
     }
     this.#users.set(id, state)
@@ -328,8 +331,9 @@ export class Hub {
   }
 
   #forget(id: string, now: number) {
-    const { messages, frames, reads, rooms } = this.user(id)
-    if (![messages, frames, reads, rooms].every((bucket) => bucket.isFull(now))) return
+    const { messages, frames, reads, rooms, requests } = this.user(id)
+    const buckets = [messages, frames, reads, rooms, requests]
+    if (!buckets.every((bucket) => bucket.isFull(now))) return
     this.#users.delete(id)
     this.#absent.delete(id)
   }

@@ -18,7 +18,7 @@ const OTHER_COOKIES = 4
 const COOKIE_SECONDS = 400 * 86_400
 const SAFE_METHODS = ['GET', 'HEAD']
 
-/** Lets signed-in requests through, with their session; others are 401. */
+/** Lets signed-in requests through, with their session, as often as frames; others are 401. */
 export function signedIn(services: Services) {
   return createMiddleware<HearthEnv>(async (c, next) => {
     const session = await findSession(c, services)
@@ -30,7 +30,9 @@ export function signedIn(services: Services) {
       return problem(c, 'forbidden', { detail: 'this origin is not allowed' })
     }
     c.set('session', session)
-    return next()
+    const { requests } = services.hub.user(session.user.id)
+    const retryAfterMs = requests.take(services.clock.now())
+    return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : next()
   })
 }
 

@@ -19,13 +19,17 @@ export interface ProblemOptions {
 }
 
 export function problem(c: Context, code: ErrorCode, options: ProblemOptions = {}): Response {
-  const { detail, status = STATUS[code] as ContentfulStatusCode, retryAfterMs, needs } = options
+  const { detail, status = STATUS[code] as ContentfulStatusCode, retryAfterMs } = options
   if (retryAfterMs !== undefined) c.header('Retry-After', String(Math.ceil(retryAfterMs / 1000)))
   c.set('refusal', { code, reason: detail })
+  return c.json(problemOf(code, options), status, { 'Content-Type': 'application/problem+json' })
+}
+
+/** The body of such an answer. */
+export function problemOf(code: ErrorCode, options: ProblemOptions) {
+  const { detail, status = STATUS[code], retryAfterMs, needs } = options
   const title = code.replaceAll('_', ' ')
-  return c.json({ type: 'about:blank', title, status, code, detail, retryAfterMs, needs }, status, {
-    'Content-Type': 'application/problem+json',
-  })
+  return { type: 'about:blank', title, status, code, detail, retryAfterMs, needs }
 }
 
 /** Writes a line for every request that was answered with a problem. */

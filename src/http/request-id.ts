@@ -20,6 +20,7 @@ export function requestIds({ config, journal }: Pick<Services, 'config' | 'journ
   })
 }
 
-function newId() {
+/** A name of ours. */
+export function newId() {
   return crypto.randomUUID().replaceAll('-', '').slice(-LENGTH)
 }

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 import { upgradeWebSocket } from 'hono/deno'
 import type { Context } from 'hono'
 import type { WSContext } from 'hono/ws'
-import { AddressInUse, BadCertificate, isClear, type Runtime } from './runtime.ts'
+import { AddressInUse, BadCertificate, isClear, type Asking, type Runtime } from './runtime.ts'
 import { openSqlite } from './sqlite.js'
 
 /**
@@ -36,6 +36,11 @@ export const runtime: Runtime = {
           if (!isClear(method, url, headers.get('host'))) {
             options.onRefusal(info.remoteAddr.hostname, 'unclear')
             return breakOff(new Response(null, { status: 400 }))
+          }
+          const refusal = options.charge(askingOf(request, info.remoteAddr.hostname))
+          if (refusal) {
+            const response = new Response(refusal.body, refusal)
+            return isHandshake(request) ? breakOff(response) : response
           }
           if (!isHandshake(request)) return app.fetch(request, info)
           const response = await app.fetch(normalise(request), info)
@@ -120,6 +125,11 @@ function breakOff(response: Response): Response {
   headers.delete('content-length')
   const body = new ReadableStream({ pull }, { highWaterMark: 0 })
   return new Response(body, { status: response.status, headers })
+}
+
+function askingOf({ method, url, headers }: Request, peer: string): Asking {
+  const target = url.slice(url.indexOf('/', url.indexOf('//') + 2))
+  return { peer, forwardedFor: headers.get('x-forwarded-for') ?? undefined, method, target }
 }
 
 function isHandshake(request: Request) {

@@ -2,7 +2,10 @@
 
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
-import type { ServeOptions } from './runtime.ts'
+import type { Asking, ServeOptions } from './runtime.ts'
+
+/** Connections of which nothing more is taken: they end with the answer under way. */
+const cutOff = new WeakSet<TcpSocket>()
 
 /** The answers that connections wait for. */
 export class Unanswered {
@@ -25,25 +28,40 @@ export class Unanswered {
 /**
  * Hands requests on, as long as their connection does not wait for too many answers. Node gives
  * all requests of one read, up to 64 KiB, before the first is answered: some thousand, at 10 KB of
- * memory each. A connection with too many ends, and `isCutOff` stops the parser.
+ * memory each. A connection with too many ends, and so does one whose request is refused, with the
+ * answer; `isCutOff` stops the parser.
  */
 export function limitRequests(
   listener: RequestListener,
   unanswered: Unanswered,
-  { unansweredRequests, onRefusal }: ServeOptions,
+  { unansweredRequests, charge, onRefusal }: ServeOptions,
 ): RequestListener {
   return (incoming, outgoing) => {
     const { socket } = incoming
     if (isCutOff(incoming)) return
-    if (unanswered.of(socket) < unansweredRequests) return void listener(incoming, outgoing)
-    onRefusal(socket.remoteAddress ?? '', 'piled up')
-    socket.destroy()
+    if (unanswered.of(socket) >= unansweredRequests) {
+      onRefusal(socket.remoteAddress ?? '', 'piled up')
+      return void socket.destroy()
+    }
+    const refusal = charge(askingOf(incoming))
+    if (!refusal) return void listener(incoming, outgoing)
+    cutOff.add(socket)
+    outgoing.shouldKeepAlive = false
+    const { status, headers, body } = refusal
+    outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
   }
+}
+
+/** What is known of a request before anything is made of it. */
+export function askingOf({ socket, method = '', url = '', headers }: IncomingMessage): Asking {
+  const { 'x-forwarded-for': claimed } = headers
+  const forwardedFor = typeof claimed === 'string' ? claimed : claimed?.join(', ')
+  return { peer: socket.remoteAddress ?? '', forwardedFor, method, target: url }
 }
 
 /** Whether this came in one read with what ended its connection. */
 export function isCutOff({ socket }: IncomingMessage): boolean {
-  return socket.destroyed
+  return socket.destroyed || cutOff.has(socket)
 }
 
 /** Ends connections that may not be, before anything else hears of them. Called last. */

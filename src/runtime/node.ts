@@ -9,7 +9,7 @@ import type { Context } from 'hono'
 import type { WSContext, WSEvents } from 'hono/ws'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { PROTOCOL } from '../../static/protocol.js'
-import { isCutOff, limitConnections, limitRequests, Unanswered } from './node-guard.ts'
+import { askingOf, isCutOff, limitConnections, limitRequests, Unanswered } from './node-guard.ts'
 import { AddressInUse, BadCertificate, isClear } from './runtime.ts'
 import type { Runtime, ServeOptions } from './runtime.ts'
 import { openSqlite } from './sqlite.js'
@@ -39,8 +39,10 @@ export const runtime: Runtime = {
     const server = createAdaptorServer({
       fetch: (request, env) => {
         const { incoming } = env as HttpBindings
-        // A handshake does not come by way of `limitRequests`.
         if (isCutOff(incoming) || !isPlain(incoming)) return new Response(null, { status: 400 })
+        // A handshake does not come by way of `limitRequests`.
+        const refusal = isHandshake(incoming) && options.charge(askingOf(incoming))
+        if (refusal) return new Response(refusal.body, refusal)
         // The adapter leaves an empty header out of a handshake, and no `Origin` is a good one.
         if (incoming.headers.origin === '') request.headers.set('origin', '')
         return app.fetch(request, env)

@@ -52,10 +52,31 @@ export interface ServeOptions {
    * @returns what gives its place back; null when it has to go
    */
   admit(peer: string): (() => void) | null
+  /**
+   * Asked for each request before anything is made of it, handshakes too.
+   * @returns the answer that refuses it; null when it may go on
+   */
+  charge(asking: Asking): Answer | null
   /** Hears of what the runtime refuses by itself; from which address. */
   onRefusal(peer: string, why: RefusedRequest): void
   /** How long a closing socket may take to say goodbye, where the runtime can tell. ms */
   closeTimeout: number
+}
+
+/** What is known of a request before anything is made of it. */
+export interface Asking {
+  peer: string
+  forwardedFor: string | undefined
+  method: string
+  /** Path and query, as sent. */
+  target: string
+}
+
+/** An answer that the runtime gives by itself. */
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string
 }
 
 /** `unclear`: its head can be read in two ways. `piled up`: too many before it have no answer. */

@@ -220,6 +220,8 @@ function refusalsOf(key: string, { open, body, refusals = [] }: Operation): Set<
   const isApi = key.includes(' /api/')
   return new Set<ErrorCode>([
     ...refusals,
+    // Each is charged to its address.
+    'rate_limited',
     ...(isApi ? (['unavailable'] as const) : []),
     ...(isApi && !open ? (['unauthorized'] as const) : []),
     // From somebody else's page.

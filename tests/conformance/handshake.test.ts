@@ -30,7 +30,7 @@ const FAULTS: { what: string; status: number; method?: string; headers?: object 
 
 for (const [index, { what, status, method }] of FAULTS.entries()) {
   test(`the handshake looks at ${what} before anything after it: ${status}`, async (t) => {
-    const { url, hub, ticket } = await annAtTheDoor(t, { limits: { connectionsPerIp: 0 } })
+    const { url, hub, ticket } = await annAtTheDoor(t, { limits: { connections: 0 } })
     const headers = Object.assign({}, ...FAULTS.slice(index).map((fault) => fault.headers ?? {}))
     hub.isDraining = true
     const raw = await knock(t, url, await ticket(), headers, { method: method ?? 'GET' })
@@ -40,7 +40,8 @@ for (const [index, { what, status, method }] of FAULTS.entries()) {
 }
 
 test('then draining, then the places, then the ticket', async (t) => {
-  const { url, hub, ticket } = await annAtTheDoor(t, { limits: { connectionsPerIp: 0 } })
+  const { url, hub, ticket } = await annAtTheDoor(t, { limits: { connectionsPerIp: 1 } })
+  assert.equal((await knock(t, url, await ticket())).status, 101)
   hub.isDraining = true
   const drained = await knock(t, url, 'x'.repeat(43))
   assert.deepEqual([drained.status, drained.header('retry-after')], [503, '5'])
