@@ -21,7 +21,7 @@ import { Room } from './room.js'
  *   | { type: 'removed', room: string, why: import('./room.js').Shut }
  *   | { type: 'stored', id: string, entry: Entry }
  *   | { type: 'failed', id: string, failure: { code: string, message: string } }
- *   | Extract<ServerEvent, { type: 'error' | 'presence' | 'read' | 'typing' }>} News
+ *   | Extract<ServerEvent, { type: 'error' | 'presence' | 'read' | 'typing' | 'device' }>} News
  */
 /**
  * @template {{ id: string }} T
@@ -276,6 +276,7 @@ export class Client {
     if (event.type === 'welcome') this.#joinAll()
     else if (event.type === 'ping') this.#checkHeads(event.heads)
     else if (event.type === 'error') this.#refused(event)
+    else if (event.type === 'device') this.#onNews(event)
     else this.#inRoom(event)
     this.#onChange()
   }

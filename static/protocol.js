@@ -81,6 +81,8 @@ export const Id = v.pipe(
   v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'a lower-case UUID'),
 )
 const Time = v.pipe(v.string(), v.isoTimestamp())
+/** What a session is called; it opens nothing. */
+export const DeviceId = v.pipe(v.string(), v.regex(/^[\w-]{16}$/, '16 of base64url'))
 export const Emoji = v.pipe(v.string(), v.maxLength(64), v.regex(ONE_EMOJI, 'one emoji'))
 const Token = v.pipe(v.string(), v.regex(/^[\w-]{16,128}$/, 'base64url'))
 
@@ -281,6 +283,13 @@ const Removed = v.object({ type: v.literal('removed'), room: Room })
 const Admitted = v.object({ type: v.literal('admitted'), room: Room, user: User, at: Time })
 /** A private room has another owner. */
 const Owner = v.object({ type: v.literal('owner'), room: Room, owner: Id })
+const Added = v.object({
+  type: v.literal('device'),
+  id: DeviceId,
+  at: Time,
+  address: v.nullable(v.string()),
+  agent: v.nullable(v.string()),
+})
 const Ping = v.object({ type: v.literal('ping'), heads: v.record(v.string(), Seq) })
 const ErrorEvent = v.object({
   type: v.literal('error'),
@@ -303,6 +312,7 @@ export const events = {
   read: ReadUpTo,
   renewed: Renewed,
   removed: Removed,
+  device: Added,
   admitted: Admitted,
   owner: Owner,
   ping: Ping,
@@ -335,8 +345,6 @@ export const Session = v.object({
 const Needs = v.picklist(['code', 'login'])
 /** Answer to `GET /api/session?quiet=true` of somebody who is not signed in. */
 export const Nobody = v.object({ needs: v.optional(Needs) })
-/** What a session is called; it opens nothing. */
-export const DeviceId = v.pipe(v.string(), v.regex(/^[\w-]{16}$/, '16 of base64url'))
 /** A session as its user sees it. null: not known. */
 export const Device = v.object({
   id: DeviceId,

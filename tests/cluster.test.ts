@@ -9,6 +9,7 @@ import {
   GENEROUS,
   newcomer,
   newTicket,
+  post,
   signIn,
   startServer,
   type Account,
@@ -129,6 +130,23 @@ test('identity holds on every node: a session, a ticket once, a link, a position
   const again = await connect(t, two.url, ann)
   const resumed = await again.join('lobby', { after: seq, last: id, epoch: joined.epoch })
   assert.equal(resumed.joined.reset, false)
+})
+
+test('a thief’s device is told on the other node, and ended from there, without any bus', async (t) => {
+  const nodes = await startCluster(t, 2)
+  const [one, two] = nodes as [Hearth, Hearth]
+  for (const { hub } of nodes) hub.bus.publish = () => {}
+  const ann = await signIn(one.url, 'Ann')
+  const mine = await connect(t, one.url, ann)
+  const headers = { authorization: `Bearer ${ann.token}` }
+  const link = await (await post(`${two.url}/api/session/link`, {}, ann.token)).json()
+  const { token } = await (await post(`${two.url}/api/session`, link)).json()
+  const theirs = await connect(t, two.url, { ...ann, token: token as string })
+  const { id } = await mine.next('device')
+  const ended = await fetch(`${one.url}/api/sessions/${id}`, { method: 'DELETE', headers })
+  assert.equal(ended.status, 204)
+  assert.equal(await theirs.closeCode(), 4501)
+  await mine.settle()
 })
 
 test('a ticket is redeemed once, on whichever node', async (t) => {

@@ -3,7 +3,8 @@
 import { setTimeout } from 'node:timers'
 import { CLOSE } from '../../static/protocol.js'
 import type { Bus } from './bus.ts'
-import type { Directory } from '../store/nodes.ts'
+import { deviceId } from '../store/devices.ts'
+import type { AddedDevice, Directory } from '../store/nodes.ts'
 import { sleep, type Clock } from '../clock.ts'
 import type { Journal } from '../journal.ts'
 import { TokenBucket, type Limits } from '../limits.ts'
@@ -118,6 +119,7 @@ export class Hub {
       endSessions: (hashes, code) => this.endSessions(hashes, code),
       endMembership: (user, room, before) => this.endMembership(user, room, before),
       hearRead: (user, room, seq) => this.#hearRead(user, room, seq),
+      tellDevice: (device) => this.#tellDevice(device),
     })
     this.#sweptAt = this.clock.now()
     this.#stopSweeping = this.clock.every(this.limits.sweepMs, () => this.#sweep())
@@ -189,12 +191,21 @@ export class Hub {
     }
   }
 
-  /** A connection uses its session, as a request would; one whose session is over ends. */
+  /** Tells a user's connections of a device, but for its own. */
+  #tellDevice({ hash, user, at, address, agent }: AddedDevice) {
+    const id = deviceId(hash)
+    for (const connection of this.#users.get(user)?.connections ?? []) {
+      if (connection.session === hash) continue
+      connection.tell({ type: 'device', id, at: at.toISOString(), address, agent })
+    }
+  }
+
+  /** A connection uses its session, as a request would. @returns the sessions that are over */
   async #keepSessions() {
     const inUse = new Set([...this.connections].map(({ session }) => session))
-    if (inUse.size === 0) return
+    if (inUse.size === 0) return []
     const hold = new Set(await this.options.keepSessions([...inUse]))
-    this.endSessions([...inUse].filter((session) => !hold.has(session)))
+    return [...inUse].filter((session) => !hold.has(session))
   }
 
   /** Takes a user out of a room. @param before  spares who came after this time of our clock */

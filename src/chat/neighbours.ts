@@ -2,7 +2,7 @@
 
 import { CLOSE } from '../../static/protocol.js'
 import type { Bus, Hint } from './bus.ts'
-import type { Directory, PresenceRow } from '../store/nodes.ts'
+import type { AddedDevice, Directory, PresenceRow } from '../store/nodes.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { Log } from '../store/log.ts'
@@ -22,12 +22,13 @@ export interface NeighboursOptions {
   limits: Limits
   /** The rooms that are open on this node, by name. */
   rooms: ReadonlyMap<string, Room>
-  /** Writes down which sessions are in use here. */
-  keepSessions(): Promise<void>
+  /** Writes down which sessions are in use here. @returns those that are over */
+  keepSessions(): Promise<string[]>
   /** What happened elsewhere, as on a hub. */
   endSessions(hashes: readonly string[], code: number): void
   endMembership(user: string, room: string, before: number): void
   hearRead(user: string, room: string, seq: number): void
+  tellDevice(device: AddedDevice): void
   /** Gets what nobody expected, for the operator. */
   onFault(error: unknown): void
 }
@@ -38,6 +39,8 @@ export class Neighbours {
   #changes = new Map<string, PresenceRow>()
   /** Rooms whose people on other nodes may have changed. */
   #stale = new Set<string>()
+  /** Devices that were added of late, and told here. */
+  #told = new Set<string>()
   /** What the others were told of our bus. */
   #toldUp = true
   #isSomebodyMute = false
@@ -60,7 +63,7 @@ export class Neighbours {
     })
     this.#tasks = [
       { everyMs: limits.renewMs, run: () => this.#renew() },
-      { everyMs: limits.touchMs, run: () => options.keepSessions() },
+      { everyMs: limits.touchMs, run: () => this.#keepSessions() },
       { everyMs: limits.newsMs, run: () => this.#readNews() },
       { everyMs: limits.compareMs, run: () => this.#markAllStale() },
       { everyMs: limits.presenceMs, run: () => this.#write() },
@@ -162,9 +165,18 @@ export class Neighbours {
     }
   }
 
+  async #keepSessions() {
+    const over = await this.#options.keepSessions()
+    if (over.length === 0) return
+    // A ban says that it is one: whoever it meets must be told so.
+    await this.#readNews()
+    this.#options.endSessions(over, CLOSE.SIGNED_OUT)
+  }
+
   async #readNews() {
     const asked = this.#options.clock.now()
-    const { sessions, memberships, isSomebodyMute } = await this.#options.directory.news()
+    const { directory } = this.#options
+    const { sessions, memberships, devices, isSomebodyMute } = await directory.news()
     this.#isSomebodyMute = isSomebodyMute
     for (const [isBanned, code] of ENDS) {
       const ended = sessions.filter(({ banned }) => banned === isBanned)
@@ -174,6 +186,10 @@ export class Neighbours {
           code,
         )
     }
+    for (const device of devices) {
+      if (!this.#told.has(device.hash)) this.#options.tellDevice(device)
+    }
+    this.#told = new Set(devices.map(({ hash }) => hash))
     // Who took a seat after the question may have joined again since.
     for (const { room, user } of memberships) this.#options.endMembership(user, room, asked)
   }

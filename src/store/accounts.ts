@@ -218,7 +218,7 @@ function* add(book: Book, { hash, user, role, expiresAt, address, agent }: NewSe
   return yield* find(book, hash)
 }
 
-/** A session of a user who may have some: those that are unused longest make way. */
+/** A session of a user who may have some: those unused longest make way, the others hear of it. */
 function* addAnother(book: Book, session: NewSession) {
   const { user } = session
   const others = yield* countSessions(book, user)
@@ -226,6 +226,7 @@ function* addAnother(book: Book, session: NewSession) {
     const stay = 'SELECT hash FROM sessions WHERE user_id = $1 ORDER BY seen_at DESC LIMIT $2'
     yield* end(book.sql, user, [`hash NOT IN (${stay})`, book.limits.sessionsPerUser - 1])
   }
+  if (others > 0) yield* revoke(book.sql, [{ device: session.hash, user_id: user }])
   return yield* add(book, session)
 }
 

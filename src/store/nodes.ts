@@ -33,7 +33,18 @@ export interface Ended {
   memberships: { room: string; user: string }[]
 }
 
+/** A session that was added to others of its user, and still holds. */
+export interface AddedDevice {
+  hash: string
+  user: string
+  at: Date
+  address: string | null
+  agent: string | null
+}
+
 export interface News extends Ended {
+  /** What was added within the last minute. */
+  devices: AddedDevice[]
   /** Whether a node that lives cannot tell the others anything: heads must be compared often. */
   isSomebodyMute: boolean
 }
@@ -42,34 +53,41 @@ export interface News extends Ended {
 const TOLD_MS = 60_000
 const KEPT_MS = 600_000
 
-/** A session or a membership that ended. */
+/** A session or a membership that ended, or a session that was added. */
 export interface Ending {
   session?: string
   /** Whether the user of the session is banned. */
   banned?: boolean
   room?: string
   user_id?: string
+  /** Hash of the session that was added for the user. */
+  device?: string
 }
 
-/** Tells every node what ended, in the transaction that ends it. */
+/** Tells every node what ended, or was added, in the transaction that does it. */
 export function* revoke({ dialect }: Sql, endings: readonly Ending[]): Work<void> {
-  const text = `INSERT INTO revocations (at, session, banned, room, user_id)
-    VALUES (${dialect.fromNow('0')}, $1, $2, $3, $4)`
-  yield endings.map(({ session = null, banned = false, room = null, user_id = null }) => ({
+  const text = `INSERT INTO revocations (at, session, banned, room, user_id, device)
+    VALUES (${dialect.fromNow('0')}, $1, $2, $3, $4, $5)`
+  yield endings.map(({ session = null, banned = false, room = null, user_id = null, device }) => ({
     text,
-    values: [session, banned, room, user_id],
+    values: [session, banned, room, user_id, device ?? null],
   }))
 }
 
 /** What every node was told of late. */
-export function* ended({ dialect }: Sql): Work<Ended> {
+export function* ended({ dialect }: Sql): Work<Omit<News, 'isSomebodyMute'>> {
   const found = yield* rows<{
     session: string | null
     banned: boolean | number
     room: string | null
     user_id: string | null
+    device: string | null
+    made_at: number | string | null
+    address: string | null
+    agent: string | null
   }>(
-    `SELECT DISTINCT session, banned, room, user_id FROM revocations
+    `SELECT DISTINCT session, banned, room, revocations.user_id, device, made_at, address, agent
+     FROM revocations LEFT JOIN sessions ON hash = device
      WHERE at > ${dialect.fromNow('$1')} AND NOT EXISTS (SELECT 1 FROM members
        WHERE members.room = revocations.room AND members.user_id = revocations.user_id)`,
     -TOLD_MS,
@@ -79,6 +97,9 @@ export function* ended({ dialect }: Sql): Work<Ended> {
       hash === null ? [] : [{ hash, banned: Boolean(banned) }],
     ),
     memberships: found.flatMap(({ room, user_id: user }) => (room && user ? [{ room, user }] : [])),
+    devices: found.flatMap(({ device: hash, user_id: user, made_at: at, address, agent }) =>
+      hash && user && at !== null ? [{ hash, user, at: new Date(at), address, agent }] : [],
+    ),
   }
 }
 

@@ -22,7 +22,7 @@ const LONELY: Directory = {
   renew: async () => true,
   savePresence: async () => {},
   presence: async () => new Map(),
-  news: async () => ({ sessions: [], memberships: [], isSomebodyMute: false }),
+  news: async () => ({ sessions: [], memberships: [], devices: [], isSomebodyMute: false }),
   retire: async () => {},
 }
 

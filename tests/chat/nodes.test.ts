@@ -322,6 +322,46 @@ test('what was revoked anywhere ends here within two seconds, without any bus', 
   assert.equal(laptop.all('message').length, 1)
 })
 
+test('what is over and open is closed within the hour; whoever is banned is told that', async (t) => {
+  const { nodes, clock, directory } = openNodes(t, 1)
+  const { hub, connect } = nodes[0]!
+  const over = connect(ann, { session: 'over' })
+  const troll = connect(bob, { session: 'troll' })
+  await clock.advance(1_000)
+  hub.options.keepSessions = async () => {
+    directory.ended = { sessions: [{ hash: 'troll', banned: true }], memberships: [] }
+    return []
+  }
+  for (let n = 0; n < 180; n += 1) {
+    await clock.advance(20_000)
+    for (const one of [over, troll]) await one.ask({ type: 'pong' })
+  }
+  assert.deepEqual([over.socket.code, troll.socket.code], [4501, 4503])
+})
+
+test('a device that is added is told once to the others of its user, on every node', async (t) => {
+  const { nodes, clock, network, directory } = openNodes(t, 2)
+  network.loses = () => true
+  const phone = nodes[0]!.connect(ann, { session: 'phone' })
+  const laptop = nodes[1]!.connect(ann, { session: 'laptop' })
+  const added = nodes[1]!.connect(ann, { session: 'added'.repeat(8) })
+  const other = nodes[0]!.connect(bob, { session: 'his' })
+  const at = new Date(0)
+  const device = { hash: 'added'.repeat(8), user: ann.id, at, address: '192.0.2.1', agent: null }
+  directory.devices = [device]
+  await clock.advance(10_000)
+  const event = {
+    ...{ type: 'device', id: 'addedaddedaddeda', at: at.toISOString() },
+    ...{ address: '192.0.2.1', agent: null },
+  }
+  assert.deepEqual(phone.all('device'), [event])
+  assert.deepEqual(laptop.all('device'), [event])
+  assert.deepEqual([...added.all('device'), ...other.all('device')], [])
+  directory.devices = [device, { ...device, hash: 'another'.repeat(6) }]
+  await clock.advance(2_000)
+  assert.equal(phone.all('device').length, 2)
+})
+
 test('a seat taken after the question is not taken away by an old answer', async (t) => {
   const { nodes, clock, directory } = openNodes(t, 1)
   const a = nodes[0]!.connect(ann)

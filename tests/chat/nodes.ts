@@ -62,6 +62,7 @@ export class MemoryDirectory {
   /** Nodes that say nothing any more. */
   readonly dead = new Set<string>()
   readonly mute = new Set<string>()
+  devices: News['devices'] = []
   ended: Ended | Promise<Ended> = { sessions: [], memberships: [] }
   readonly #clock: TestClock
 
@@ -106,6 +107,7 @@ export class MemoryDirectory {
       },
       news: async () => ({
         ...(await this.ended),
+        devices: this.devices,
         isSomebodyMute: [...this.mute].some((name) => name !== node && isAlive(name)),
       }),
       retire: async () => void this.seenAt.set(node, this.#clock.now() - aliveMs + retiredMs),

@@ -121,6 +121,35 @@ test('a thief’s device is seen and ended, and what it has open with it', async
   assert.deepEqual((await devices(ann)).map(({ agent }) => agent).includes('a thief'), false)
 })
 
+test('the others hear of a device that is added, and of nobody’s but their own', async (t) => {
+  const clock = new TestClock()
+  const env = { ADMIN_TOKEN: 'correct horse' }
+  const { url, addDevice } = await server(t, { clock, env })
+  const ann = await signIn(url, 'Ann')
+  const mine = await connect(t, url, ann)
+  const bob = await connect(t, url, await signIn(url, 'Bob'))
+  const thief = await addDevice(ann, FIREFOX)
+  const theirs = await connect(t, url, thief)
+  await clock.advance(2_000)
+  const { type, ...told } = await mine.next('device')
+  assert.equal(type, 'device')
+  assert.deepEqual(told, {
+    id: hashSecret(thief.token).slice(0, 16),
+    at: '2026-01-01T00:00:00.000Z',
+    address: '127.0.0.1',
+    agent: FIREFOX,
+  })
+  await clock.advance(10_000)
+  for (const client of [mine, theirs, bob]) await client.settle()
+  assert.equal(mine.all('device').length, 1)
+  assert.deepEqual([...theirs.all('device'), ...bob.all('device')], [])
+  // An admin's token, known to somebody else, is seen as well.
+  const root = await connect(t, url, await signIn(url, 'Root', { admin: 'correct horse' }))
+  await signIn(url, 'Root', { admin: 'correct horse' })
+  await clock.advance(2_000)
+  await root.next('device')
+})
+
 test('a session that a socket or a stream uses does not idle out under it', async (t) => {
   const clock = new Calendar()
   const touchMs = 2_000

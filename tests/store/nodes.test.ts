@@ -13,7 +13,7 @@ import { ann, bob, nthUser } from './drafts.ts'
 import { TestClock } from '../helpers.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
 
-const NOTHING = { sessions: [], memberships: [], isSomebodyMute: false }
+const NOTHING = { sessions: [], memberships: [], devices: [], isSomebodyMute: false }
 
 const here = (room: string, user = ann) => ({ room, user, isHere: true })
 const gone = (room: string, user = ann) => ({ room, user, isHere: false })
@@ -143,8 +143,13 @@ void test('the directory in Postgres', async (t) => {
     const accounts = createAccounts(db.sql, DEFAULT_LIMITS, systemClock)
     const log = await openLog(db, systemClock)
     const session = (await accounts.addGuest('Ann', 'ann', 'h1'))!
-    await accounts.addDevice('h1', 'h2')
+    await accounts.addDevice('h1', 'h2', { address: '192.0.2.1', agent: 'a bot' })
     const user = session.user.id
+    const [added] = await accounts.devices(user)
+    const { address, agent, madeAt } = added!
+    const device = { hash: 'h2', user, at: madeAt!, address, agent }
+    assert.deepEqual(await a.news(), { ...NOTHING, devices: [device] })
+    await age(61)
     for (const room of ['lobby', 'garden']) await log.enter(room, user, 'h1')
     assert.deepEqual(await a.news(), NOTHING)
     for (const room of ['lobby', 'garden', 'nowhere', 'lobby']) await log.leave(room, user)
@@ -166,7 +171,7 @@ void test('the directory in Postgres', async (t) => {
     await age(61)
     assert.deepEqual(await a.news(), NOTHING)
     await a.renew(true)
-    assert.equal(await count('revocations'), 4)
+    assert.equal(await count('revocations'), 5)
     await age(600)
     await a.renew(true)
     assert.equal(await count('revocations'), 0)
@@ -192,7 +197,7 @@ test('a node alone on SQLite hears for a minute what ended, also by a tool', asy
   for (let n = 0; n < 2; n += 1) {
     const news = await directory.news()
     news.sessions.sort(byHash)
-    assert.deepEqual(news, { sessions, memberships, isSomebodyMute: false })
+    assert.deepEqual(news, { ...NOTHING, sessions, memberships })
     await directory.renew(true)
   }
   await clock.advance(1_000)

@@ -12,3 +12,5 @@ ALTER TABLE invites ADD COLUMN once boolean NOT NULL DEFAULT false;
 ALTER TABLE meta ADD COLUMN names text;
 -- How many rooms a user owns is asked whenever one is made.
 CREATE INDEX rooms_by_owner ON rooms (owner) WHERE owner IS NOT NULL;
+-- A session that was added to others of its user, who must hear of it as of what ended.
+ALTER TABLE revocations ADD COLUMN device text;
