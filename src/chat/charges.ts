@@ -1,11 +1,11 @@
 /**
  * What work is charged to before it is done: the user who asks for it, and the address that the user
  * comes from, as users are free. An address may do what so many users may as can be connected from it
- * with all their connections.
+ * with eight connections each.
  */
 
 import { AddressBuckets } from '../auth/address-buckets.ts'
-import type { Limits, TokenBucket } from '../limits.ts'
+import { DEFAULT_LIMITS, type Limits, type TokenBucket } from '../limits.ts'
 
 /** What an address asks too much of, for people. */
 const WORK = { messages: 'messages', reads: 'reads', rooms: 'changes to rooms' }
@@ -26,7 +26,7 @@ export class Charges {
 
   constructor(limits: Limits) {
     const { messageRate, messageBurst, readRate, readBurst, roomChangesPerMinute } = limits
-    const users = Math.max(1, limits.connectionsPerIp / limits.connectionsPerUser)
+    const users = Math.max(1, limits.connectionsPerIp / DEFAULT_LIMITS.connectionsPerUser)
     const bucketsOf = (rate: number, burst: number) =>
       new AddressBuckets(rate * users, burst * users, limits.networksPerSite)
     this.#byAddress = {

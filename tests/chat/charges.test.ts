@@ -10,7 +10,7 @@ import { openHub } from './fakes.ts'
 const HERE = '192.0.2.1'
 const say = () => ({ type: 'say', room: 'lobby', id: crypto.randomUUID(), body: 'hello' })
 /** An address may do what two users may. */
-const NARROW = { messageRate: 1, messageBurst: 3, connectionsPerUser: 2, connectionsPerIp: 4 }
+const NARROW = { messageRate: 1, messageBurst: 3, connectionsPerIp: 16 }
 
 function purse() {
   const { messageRate, messageBurst, readRate, readBurst } = DEFAULT_LIMITS
@@ -37,6 +37,7 @@ test('an address may do what its connections allow to whole users, and more when
   assert.equal(burstOf({}), usual)
   assert.equal(burstOf({ connectionsPerIp: connectionsPerIp * 3 }), usual * 3)
   assert.equal(burstOf({ messageBurst: messageBurst * 2 }), usual * 2)
+  assert.equal(burstOf({ connectionsPerUser: connectionsPerIp }), usual)
   assert.equal(burstOf({ connectionsPerIp: 1 }), messageBurst, 'never less than one user')
   const site = (n: number) => `2001:db8:7:${(n % 1_000).toString(16)}::`
   assert.equal(burstOf({}, site), usual * networksPerSite)
