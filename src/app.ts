@@ -48,7 +48,9 @@ export function createApp(services: Services): Hono<HearthEnv> {
     onError: (c) => problem(c, 'too_long', { detail: `at most ${BODY_BYTES} bytes` }),
   })
   // Nothing else reads a body; and Deno warns of a middleware that wraps a request without one.
-  app.use('/api/*', (c, next) => (c.req.method === 'POST' ? limitBody(c, next) : next()))
+  app.use('/api/*', (c, next) =>
+    ['POST', 'PUT'].includes(c.req.method) ? limitBody(c, next) : next(),
+  )
   app.route('/api', sessionRoutes(services))
   app.route('/api', deviceRoutes(services))
   app.route('/api', messageRoutes(services, places))

@@ -12,12 +12,15 @@ import { loopbackOrigins, type Config } from './config.ts'
 import { socketRoom } from './descriptors.ts'
 import { createCharge } from './http/charge.ts'
 import { createGate } from './http/gate.ts'
-import { createJournal } from './journal.ts'
+import { createJournal, type Journal } from './journal.ts'
 import type { RefusedRequest } from './runtime/runtime.ts'
 import type { LogDamaged } from './store/log.ts'
+import type { Memberships } from './store/memberships.ts'
 import { createLogProbe } from './store/probe.ts'
 import { Meter } from './meter.ts'
 import { openStorage } from './storage.ts'
+
+const LOBBY = 'lobby'
 
 export interface Hearth {
   /** Where the page is. */
@@ -53,6 +56,7 @@ export async function startHearth(
     ...{ ...storage, clock, limits, tokenEveryMessage, journal, meter },
     keepSessions: accounts.keep,
   })
+  await keepLobby(memberships, journal)
   const probe = createLogProbe({ log, clock, limits, journal })
   const metrics = config.metricsToken
     ? (await import('./watch/watch.ts')).createMetrics({ hub, probe, walBytes })
@@ -124,6 +128,12 @@ function refusalOf(peer: string, why: RefusedRequest) {
   return why === 'unclear'
     ? { code: 'invalid', reason: 'its head can be read in two ways', address }
     : { code: 'too_many', reason: 'too many requests wait on its connection', address }
+}
+
+/** Where everybody starts: nobody makes it their private room. On a full disk it waits. */
+async function keepLobby({ reserve }: Memberships, journal: Journal) {
+  const found = await reserve(LOBBY).catch(journal.fault)
+  if (found === 'private') journal.event('the lobby is private', { room: LOBBY })
 }
 
 /** Loaded only for those who use it, as it would add to every start. */

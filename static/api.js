@@ -2,7 +2,7 @@
 
 import * as v from 'valibot'
 import { Invitation, Link, LogPage, Nobody, Problem, Rooms } from './protocol.js'
-import { LinkOwner, Session, Ticket } from './protocol.js'
+import { LinkOwner, Revoked, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
@@ -103,7 +103,7 @@ export function createApi({
     /** An invitation into one's own room, for anybody who has it. @param {string} room */
     invite: (room) => call('POST', `${pathOf(room)}/invites`, Invitation, {}),
     /** Ends all invitations. @param {string} room */
-    revokeInvites: (room) => call('DELETE', `${pathOf(room)}/invites`, nothing),
+    revokeInvites: (room) => call('DELETE', `${pathOf(room)}/invites`, Revoked),
     /** Makes one a member, who may then join. @param {string} room @param {string} invite */
     accept: (room, invite) => call('POST', `${pathOf(room)}/members`, nothing, { invite }),
     /** @param {string} room @param {string} user  id */

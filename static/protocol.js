@@ -373,12 +373,20 @@ export const Rooms = v.array(
     owner: v.optional(v.literal(true)),
   }),
 )
-/** Body of `POST /api/rooms`: a private room. */
-export const NewRoom = v.object({ room: Room })
-/** Body of `POST /api/rooms/:room/invites`. `expiresIn` in seconds: a minute to 30 days. */
+/** Body of `POST /api/rooms`: a private room; or, by an admin, a public one. */
+export const NewRoom = v.object({ room: Room, private: v.optional(v.boolean()) })
+/**
+ * Body of `POST /api/rooms/:room/invites`. `expiresIn` in seconds: a minute to 30 days; `once`: for
+ * one person.
+ */
 export const NewInvitation = v.object({
   expiresIn: v.optional(v.pipe(Count, v.minValue(60), v.maxValue(2_592_000))),
+  once: v.optional(v.boolean()),
 })
+/** Answer to `DELETE /api/rooms/:room/invites`: how many were still good, and who came in is in. */
+export const Revoked = v.object({ ended: Count, members: Count })
+/** Body of `PUT /api/rooms/:room/owner`. */
+export const NewOwner = v.object({ user: Id })
 /** Its answer, and the body of `POST /api/rooms/:room/members`. */
 export const Invitation = v.object({ invite: Token, expiresAt: v.optional(Time) })
 /** Members of a private room, by id. `since`: null for those from before it was written down. */

@@ -184,7 +184,8 @@ async function assertDescribed(key: string, method: string, path: string, respon
 
 /** Asks for everything that may be asked for, well and badly. */
 async function askAll(ask: Ask, url: string) {
-  const { token } = await signIn(url, 'Ann')
+  const ann = await signIn(url, 'Ann')
+  const { token } = ann
   const bob = await signIn(url, 'Bob')
   const admin = await signIn(url, 'Root', { admin: 'sesame-sesame' })
   const mine = { token, in: { room: 'den', user: bob.user.id } }
@@ -232,6 +233,11 @@ async function askAll(ask: Ask, url: string) {
   await ask('GET /api/rooms/{room}/messages', { ...mine, query: '?after=0' })
   await ask('GET /api/rooms/{room}/search', { ...mine, query: '?q=hello' })
   await ask('GET /api/rooms/{room}/events', mine)
+  await ask('PUT /api/rooms/{room}/owner', { ...his, body: { user: bob.user.id } })
+  await ask('PUT /api/rooms/{room}/owner', { ...mine, body: { user: crypto.randomUUID() } })
+  await ask('PUT /api/rooms/{room}/owner', { ...mine, body: { user: ann.user.id } })
+  await ask('POST /api/rooms', { ...his, body: { room: 'hall', private: false } })
+  await ask('POST /api/rooms', { token: admin.token, body: { room: 'hall', private: false } })
   await ask('DELETE /api/rooms/{room}/members/{user}', his)
   await ask('DELETE /api/rooms/{room}/members/{user}', mine)
   await ask('DELETE /api/rooms/{room}/members/{user}', mine)

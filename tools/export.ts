@@ -112,9 +112,9 @@ async function* sessions(query: Query) {
 }
 
 async function* members(query: Query, room: string) {
-  const text = `SELECT room, user_id AS user, read FROM members
+  const text = `SELECT room, user_id AS user, read, since FROM members
     WHERE room = $3 AND user_id > $1 ORDER BY user_id LIMIT $2`
-  type MemberRow = Omit<LineOf<'member'>, 'type'>
+  type MemberRow = Omit<LineOf<'member'>, 'type' | 'since'> & { since: number | string | null }
   for await (const found of pages<MemberRow>(
     query,
     text,
@@ -122,16 +122,22 @@ async function* members(query: Query, room: string) {
     [NO_UUID],
     [room],
   )) {
-    yield found.map((row): Line => ({ type: 'member', ...row }))
+    yield found.map(({ since, ...row }): Line => {
+      return { type: 'member', ...row, since: since === null ? null : toIso(since) }
+    })
   }
 }
 
 async function* invites(query: Query) {
-  const text = 'SELECT hash, room, expires_at FROM invites WHERE hash > $1 ORDER BY hash LIMIT $2'
-  type InviteRow = { hash: string; room: string; expires_at: number | string }
+  const text =
+    'SELECT hash, room, expires_at, once FROM invites WHERE hash > $1 ORDER BY hash LIMIT $2'
+  type InviteRow = Pick<LineOf<'invite'>, 'hash' | 'room'> & {
+    expires_at: number | string
+    once: boolean | number
+  }
   for await (const found of pages<InviteRow>(query, text, ({ hash }) => [hash], [''])) {
-    yield found.map(({ expires_at: end, ...row }): Line => {
-      return { type: 'invite', ...row, expiresAt: toIso(end) }
+    yield found.map(({ expires_at: end, once, ...row }): Line => {
+      return { type: 'invite', ...row, expiresAt: toIso(end), once: Boolean(once) }
     })
   }
 }

@@ -39,7 +39,8 @@ export const forget: Command = {
   },
 }
 
-async function findUser(query: Query, who: string) {
+/** @param who  an id, or a name as it is owned. @throws {ToolError} when there is no such user */
+export async function findUser(query: Query, who: string) {
   const column = UUID.test(who) ? 'id' : 'name_key'
   const value = column === 'id' ? who : nameKey(who.normalize('NFC'))
   const [user] = await query<{ id: string }>(`SELECT id FROM users WHERE ${column} = $1`, [value])

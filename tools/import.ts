@@ -55,6 +55,7 @@ export async function importLines(
 ): Promise<number> {
   return transaction(store, async () => {
     await store.seize()
+    await dropLobby(store)
     await assertEmpty(store)
     const { epoch, count } = await insertAll(store, lines, isSame)
     progress.begin('putting edits and reactions in their place')
@@ -106,6 +107,12 @@ const NEWEST_EDITS = `
   FROM (SELECT room AS place, target AS goal, max(seq) AS seq FROM messages
     WHERE kind = 'edit' GROUP BY room, target) AS newest
   WHERE room = place AND messages.seq = goal`
+
+/** A server makes it at its first start: alone, and as long as nobody was there, it is nothing. */
+async function dropLobby({ query }: Store) {
+  await query(`DELETE FROM rooms WHERE room = 'lobby' AND head = 0 AND owner IS NULL
+    AND NOT EXISTS (SELECT 1 FROM members WHERE room = 'lobby')`)
+}
 
 async function assertEmpty({ query, place }: Store) {
   for (const table of ['users', 'rooms', 'messages']) {
@@ -176,10 +183,14 @@ function toRow(line: Line): NewRow {
       const { room, head, floor, private: isPrivate, owner } = line
       return { room, head, floor, private: isPrivate, owner }
     }
-    case 'member':
-      return { room: line.room, user_id: line.user, read: line.read }
-    case 'invite':
-      return { hash: line.hash, room: line.room, expires_at: new Date(line.expiresAt) }
+    case 'member': {
+      const { room, user, read, since } = line
+      return { room, user_id: user, read, since: since === null ? null : new Date(since) }
+    }
+    case 'invite': {
+      const { hash, room, expiresAt, once } = line
+      return { hash, room, expires_at: new Date(expiresAt), once }
+    }
     case 'message':
       return fromEntryLine(line)
     default:

@@ -45,8 +45,21 @@ const SCHEMAS = {
     private: v.boolean(),
     owner: v.nullable(Id),
   }),
-  member: v.object({ type: v.literal('member'), room: RoomName, user: Id, read: Seq }),
-  invite: v.object({ type: v.literal('invite'), hash: Hash, room: RoomName, expiresAt: Time }),
+  // Without what a Hearth before version 7 did not write.
+  member: v.object({
+    type: v.literal('member'),
+    room: RoomName,
+    user: Id,
+    read: Seq,
+    since: v.optional(v.nullable(Time), null),
+  }),
+  invite: v.object({
+    type: v.literal('invite'),
+    hash: Hash,
+    room: RoomName,
+    expiresAt: Time,
+    once: v.optional(v.boolean(), false),
+  }),
   message: v.intersect([EntryShape, v.object({ digest: Hash })]),
   end: v.object({ type: v.literal('end'), lines: v.number() }),
 }

@@ -11,6 +11,7 @@ import { exportLog } from './export.ts'
 import { forget } from './forget.ts'
 import { importLog } from './import.ts'
 import { move } from './move.ts'
+import { owner } from './owner.ts'
 import { createProgress } from './progress.ts'
 import { newEpoch, restore } from './restore.ts'
 import { retain } from './retain.ts'
@@ -20,7 +21,7 @@ const EXIT_MISUSED = 2
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   ...{ backup, restore, 'new-epoch': newEpoch, export: exportLog, import: importLog },
-  ...{ move, retain, forget, check },
+  ...{ move, retain, forget, owner, check },
 }
 
 const progress = createProgress(process.stderr, systemClock)

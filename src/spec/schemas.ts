@@ -36,6 +36,8 @@ const BODIES = {
   NewInvitation: protocol.NewInvitation,
   Invitation: protocol.Invitation,
   Members: protocol.Members,
+  Revoked: protocol.Revoked,
+  NewOwner: protocol.NewOwner,
   LogPage: protocol.LogPage,
   LogPart: v.union([protocol.LogPage, protocol.LogEntries]),
   NewMessage: protocol.NewMessage,

@@ -100,9 +100,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: ['rate_limited'],
   },
   'POST /api/rooms': {
-    summary: 'Make a private room',
+    summary: 'Make a private room; or, as an admin, a public one that stays public',
     body: 'NewRoom',
-    answers: { 201: ['the room, which the caller owns', 'RoomSummary'] },
+    answers: { 201: ['the room, which the caller owns if it is private', 'RoomSummary'] },
     refusals: ['invalid', 'conflict', 'rate_limited', 'too_many'],
   },
   'GET /api/rooms/:room/messages': {
@@ -142,13 +142,19 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST /api/rooms/:room/invites': {
     summary: 'Make an invitation into one’s own room',
     body: 'NewInvitation',
-    answers: { 201: ['an invitation for anybody', 'Invitation'] },
+    answers: { 201: ['an invitation for anybody, or for one', 'Invitation'] },
     refusals: ofRooms,
   },
   'DELETE /api/rooms/:room/invites': {
-    summary: 'End all invitations into one’s own room',
-    answers: { 204: NO_BODY },
+    summary: 'End all invitations into one’s own room; as an admin into any',
+    answers: { 200: ['how many were still good, and how many members there are', 'Revoked'] },
     refusals: ofRooms,
+  },
+  'PUT /api/rooms/:room/owner': {
+    summary: 'Hand one’s own room over to a member; as an admin any private one, also to oneself',
+    body: 'NewOwner',
+    answers: { 204: NO_BODY },
+    refusals: [...ofRooms, 'not_found', 'too_many'],
   },
   'POST /api/rooms/:room/members': {
     summary: 'Become a member by an invitation',
@@ -168,7 +174,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [...ofRooms, 'not_found'],
   },
   'DELETE /api/rooms/:room/members/:user': {
-    summary: 'Remove a member from one’s own room',
+    summary: 'Remove a member from one’s own room; as an admin from any',
     answers: { 204: NO_BODY },
     refusals: [...ofRooms, 'not_found'],
   },

@@ -6,6 +6,7 @@ import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
 import { devicesOf, idIs, keep, type Device } from './devices.ts'
 import { revoke } from './nodes.ts'
+import { endInvitesOf } from './owners.ts'
 import { did, exec, first, rows, type Sql, type Value, type Work } from './sql.ts'
 
 export type Role = 'member' | 'admin'
@@ -175,7 +176,9 @@ export function createAccounts(
     ban: (user) =>
       sql.transaction(function* () {
         const text = 'UPDATE users SET banned = $2 WHERE id = $1 RETURNING id'
-        return (yield* did(text, user, true)) ? yield* end(sql, user, ALL, true) : null
+        if (!(yield* did(text, user, true))) return null
+        yield* endInvitesOf(user)
+        return yield* end(sql, user, ALL, true)
       }),
   }
 }
@@ -263,7 +266,8 @@ function* foreigner(book: Book, subject: string, wanted: string): Work<string | 
 }
 
 /**
- * Ends what keeps a user in, on every node: sessions, which tickets hang on, and memberships.
+ * Ends what keeps a user in, on every node: sessions, which tickets hang on, and memberships; and
+ * invitations into rooms that the user owns.
  * @returns how many sessions and memberships there were
  */
 export function* expel(sql: Sql, user: string) {
@@ -271,6 +275,7 @@ export function* expel(sql: Sql, user: string) {
   const ended = 'DELETE FROM members WHERE user_id = $1 RETURNING room, user_id'
   const memberships = yield* rows<{ room: string; user_id: string }>(ended, user)
   yield* revoke(sql, memberships)
+  yield* endInvitesOf(user)
   return { sessions: sessions.length, memberships: memberships.length }
 }
 
@@ -311,13 +316,15 @@ function rename(id: string, { name, key }: Name) {
   return exec('UPDATE users SET name = $1, name_key = $2 WHERE id = $3', name, key, id)
 }
 
-/** Frees the name of a guest without sessions. @returns whether it did */
-function freeName(user: string) {
-  return did(
+/** Frees the name of a guest without sessions, which can never come back. @returns whether it did */
+function* freeName(user: string) {
+  const isFreed = yield* did(
     `UPDATE users SET name_key = NULL WHERE kind = 'guest' AND NOT banned AND id = $1
        AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id) RETURNING id`,
     user,
   )
+  if (isFreed) yield* endInvitesOf(user)
+  return isFreed
 }
 
 function toSession(row: SessionRow, idleSessionMs: number): Session {

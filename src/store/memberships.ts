@@ -2,9 +2,11 @@
 
 import { hashSecret, newSecret } from '../auth/secrets.ts'
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
-import type { User } from '../protocol.ts'
 import { revoke } from './nodes.ts'
 import { did, exec, first, rows, type Sql, type Work } from './sql.ts'
+import { addMember, countMembers, isMember, readMembers } from './members.ts'
+import type { MembersOptions, MembersPage } from './members.ts'
+import { canCome, giveRoom, isPrivate, owns } from './owners.ts'
 
 /** Kept in the database of the log; each method is atomic. */
 export interface Memberships {
@@ -13,16 +15,37 @@ export interface Memberships {
    * @returns false when the room is there; null when this would be one too many for the user
    */
   create(room: string, owner: string): Promise<boolean | null>
-  /** An invitation, good for anybody and any number of times. null: this user does not own the room. */
-  invite(room: string, owner: string, lifetimeMs: number): Promise<Invitation | null>
-  /** Ends all invitations into a room. @returns false when this user does not own it */
-  revokeInvites(room: string, owner: string): Promise<boolean>
+  /** A public room of a name that nobody used, so that it becomes nobody's. @returns what is there */
+  reserve(room: string): Promise<'made' | 'public' | 'private'>
+  /**
+   * An invitation, good for anybody and any number of times, or `once`.
+   * @returns null when this user does not own the room
+   */
+  invite(
+    room: string,
+    owner: string,
+    lifetimeMs: number,
+    once?: boolean,
+  ): Promise<Invitation | null>
+  /** Ends all invitations into a room. @returns null when this user may not */
+  revokeInvites(room: string, by: string, as?: Rights): Promise<Revoked | null>
   /** Makes a user a member by an invitation, which one for one person is used up by. */
   admit(room: string, user: string, invite: string): Promise<Admission>
   /** Members of a private room, its owner among them, as a member sees them; by id. */
   members(room: string, asker: string, options: MembersOptions): Promise<MembersPage>
   /** Takes a member out, and ends all invitations with it, one of which it may still hold. */
-  remove(room: string, owner: string, user: string): Promise<Removal>
+  remove(room: string, by: string, user: string, as?: Rights): Promise<Removal>
+  /** Gives a room to a member; an admin may take it, too, and is a member then. */
+  handOver(room: string, by: string, user: string, as?: Rights): Promise<Handover>
+}
+
+/** What somebody may do as the owner of a room, or as an admin to any private one. */
+export type Rights = 'owner' | 'admin'
+
+export interface Revoked {
+  /** Invitations that would still have been good. */
+  ended: number
+  members: number
 }
 
 export interface Invitation {
@@ -36,28 +59,11 @@ export interface Invitation {
  */
 export type Admission = 'admitted' | 'member' | 'refused' | 'too_many'
 
-export interface MembersOptions {
-  limit: number
-  /** Those whose id comes after this one; default: from the beginning. */
-  after?: string | undefined
-  /** Those who came in then or later; default: all. */
-  since?: Date | undefined
-}
-
-/** `public`: a room that has no list. `forbidden`: the asker is not in it. */
-export type MembersPage =
-  | { members: Member[]; more: boolean; refusal?: undefined }
-  | { members?: undefined; refusal: 'forbidden' | 'public' }
-
-export interface Member {
-  user: User
-  /** null: from before this was written down. */
-  since: Date | null
-  owner?: true
-}
-
 /** `forbidden`: not by its owner, or the owner itself. */
 export type Removal = 'removed' | 'forbidden' | 'not_found'
+
+/** `taken`: with it, the user came in. `not_found`: not a member. `too_many`: owns enough, or is in enough. */
+export type Handover = 'given' | 'taken' | 'forbidden' | 'not_found' | 'too_many'
 
 export function createMemberships(
   sql: Sql,
@@ -66,12 +72,17 @@ export function createMemberships(
   const { membershipsPerUser, ownedPerUser } = limits
   const { fromNow, lock } = sql.dialect
   const isOver = `expires_at <= ${fromNow('0')}`
+  const rules = (room: string, user: string, as: Rights) =>
+    as === 'admin' ? isPrivate(room) : owns(room, user)
+  const ownsEnough = function* (user: string) {
+    return (yield* count('rooms WHERE owner = $1', user)) >= ownedPerUser
+  }
 
   return {
     create: (room, owner) =>
       sql.transaction(function* () {
         if (yield* isFull(sql, owner, membershipsPerUser)) return null
-        if ((yield* count('rooms WHERE owner = $1', owner)) >= ownedPerUser) return null
+        if (yield* ownsEnough(owner)) return null
         const isMade = yield* did(
           `INSERT INTO rooms (room, private, owner) VALUES ($1, $2, $3)
            ON CONFLICT DO NOTHING RETURNING room`,
@@ -81,50 +92,79 @@ export function createMemberships(
         return isMade
       }),
 
-    invite: (room, owner, lifetimeMs) =>
+    reserve: (room) =>
+      sql.run(function* () {
+        const look = 'SELECT private FROM rooms WHERE room = $1'
+        const known = yield* first<{ private: boolean | number }>(look, room)
+        const make = 'INSERT INTO rooms (room) VALUES ($1) ON CONFLICT DO NOTHING RETURNING room'
+        if (!known && (yield* did(make, room))) return 'made'
+        const found = known ?? (yield* first<{ private: boolean | number }>(look, room))
+        return found?.private ? 'private' : 'public'
+      }),
+
+    invite: (room, owner, lifetimeMs, once = false) =>
       sql.transaction(function* () {
-        if (!(yield* owns(room, owner))) return null
+        if (!(yield* canCome(sql, owner)) || !(yield* owns(room, owner))) return null
         const invite = newSecret()
         yield* exec(`DELETE FROM invites WHERE room = $1 AND ${isOver}`, room)
         const made = yield* first<{ expires_at: number | string }>(
-          `INSERT INTO invites (hash, room, expires_at) VALUES ($1, $2, ${fromNow('$3')})
+          `INSERT INTO invites (hash, room, expires_at, once) VALUES ($1, $2, ${fromNow('$3')}, $4)
            RETURNING expires_at`,
-          ...[hashSecret(invite), room, lifetimeMs],
+          ...[hashSecret(invite), room, lifetimeMs, once],
         )
         return { invite, expiresAt: new Date(made!.expires_at) }
       }),
 
-    revokeInvites: (room, owner) =>
+    revokeInvites: (room, by, as = 'owner') =>
       sql.transaction(function* () {
-        if (!(yield* owns(room, owner))) return false
-        yield* exec('DELETE FROM invites WHERE room = $1', room)
-        return true
+        if (!(yield* rules(room, by, as))) return null
+        const text = `DELETE FROM invites WHERE room = $1 RETURNING ${isOver} AS over`
+        const gone = yield* rows<{ over: boolean | number }>(text, room)
+        return {
+          ended: gone.filter(({ over }) => !over).length,
+          members: yield* countMembers(room),
+        }
       }),
 
     admit: (room, user, invite) =>
       sql.transaction(function* () {
         // Locked, so that whoever removes or revokes at this moment waits for it.
-        const isGood = yield* did(
-          `SELECT hash FROM invites WHERE hash = $1 AND room = $2 AND NOT ${isOver}
+        const found = yield* first<{ once: boolean | number }>(
+          `SELECT once FROM invites WHERE hash = $1 AND room = $2 AND NOT ${isOver}
            ${lock('invites')}`,
           ...[hashSecret(invite), room],
         )
         if (yield* isMember(room, user)) return 'member'
-        if (!isGood) return 'refused'
+        if (!found) return 'refused'
         if (yield* isFull(sql, user, membershipsPerUser)) return 'too_many'
-        return (yield* addMember(sql, room, user)) ? 'admitted' : 'member'
+        if (!(yield* addMember(sql, room, user))) return 'member'
+        if (found.once) yield* exec('DELETE FROM invites WHERE hash = $1', hashSecret(invite))
+        return 'admitted'
       }),
 
     members: (room, asker, options) => sql.run(() => readMembers(room, asker, options)),
 
-    remove: (room, owner, user) =>
+    remove: (room, by, user, as = 'owner') =>
       sql.transaction(function* () {
-        if (owner === user || !(yield* owns(room, owner))) return 'forbidden'
+        if (!(yield* rules(room, by, as)) || (yield* owns(room, user))) return 'forbidden'
         // Who is being admitted is waited for, and then removed.
         yield* exec(`SELECT hash FROM invites WHERE room = $1 ${lock('invites')}`, room)
         if (!(yield* endMembership(sql, room, user))) return 'not_found'
         yield* exec('DELETE FROM invites WHERE room = $1', room)
         return 'removed'
+      }),
+
+    handOver: (room, by, user, as = 'owner') =>
+      sql.transaction(function* () {
+        if (!(yield* rules(room, by, as))) return 'forbidden'
+        const isIn = (yield* owns(room, user)) || (yield* isMember(room, user))
+        const takesIt = as === 'admin' && by === user
+        if (!(yield* canCome(sql, user)) || !(isIn || takesIt)) return 'not_found'
+        if (!isIn && (yield* isFull(sql, user, membershipsPerUser))) return 'too_many'
+        if (!(yield* owns(room, user)) && (yield* ownsEnough(user))) return 'too_many'
+        const isNew = yield* giveRoom(sql, room, user, as === 'owner' ? by : null)
+        if (isNew === null) return 'forbidden'
+        return isNew ? 'taken' : 'given'
       }),
   }
 }
@@ -152,83 +192,3 @@ export function* isFull({ dialect }: Sql, user: string, most: number): Work<bool
 function* count(rows: string, user: string): Work<number> {
   return (yield* first<{ count: number }>(`SELECT count(*) AS count FROM ${rows}`, user))!.count
 }
-
-function isMember(room: string, user: string) {
-  return did('SELECT room FROM members WHERE room = $1 AND user_id = $2', room, user)
-}
-
-function owns(room: string, user: string) {
-  return did('SELECT room FROM rooms WHERE room = $1 AND owner = $2', room, user)
-}
-
-/** @returns whether the user is new there */
-function addMember({ dialect }: Sql, room: string, user: string) {
-  return did(
-    `INSERT INTO members (room, user_id, since) VALUES ($1, $2, ${dialect.fromNow('0')})
-     ON CONFLICT DO NOTHING RETURNING room`,
-    ...[room, user],
-  )
-}
-
-/** Whether the user $2 may see the members of the room $1: those in it may. */
-const IS_IN = `EXISTS (SELECT 1 FROM rooms WHERE room = $1 AND private AND (owner = $2
-  OR EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = $2)))`
-
-/** A user who was banned, or whose name was freed, never comes back. */
-const CAN_COME = 'NOT banned AND name_key IS NOT NULL'
-
-/** The room $1 as $2 finds it, and its owner where that left, as it may come back. */
-const LIST_DOOR = `
-  SELECT private, ${IS_IN} AS inside, users.id, users.name FROM rooms LEFT JOIN users
-    ON users.id = owner AND ${CAN_COME}
-    AND NOT EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = users.id)
-  WHERE room = $1`
-
-/** Members of the room $1: $3 after which id, $4 how many. */
-const listing = (since?: Date) => `
-  SELECT users.id, users.name, members.since, rooms.owner = users.id AS owner
-  FROM members JOIN users ON users.id = members.user_id JOIN rooms ON rooms.room = members.room
-  WHERE members.room = $1 AND ${IS_IN} AND members.user_id > $3 AND ${CAN_COME}
-    ${since ? 'AND members.since >= $5' : ''}
-  ORDER BY members.user_id LIMIT $4`
-
-interface MemberRow {
-  id: string
-  name: string
-  since: number | string | null
-  owner: boolean | number
-}
-
-function* readMembers(
-  room: string,
-  asker: string,
-  { limit, after = NO_ID, since }: MembersOptions,
-): Work<MembersPage> {
-  const door = yield* first<{
-    private: boolean | number
-    inside: boolean | number
-    id: string | null
-    name: string | null
-  }>(LIST_DOOR, room, asker)
-  if (!door?.private) return { refusal: 'public' }
-  if (!door.inside) return { refusal: 'forbidden' }
-  const values = [room, asker, after, limit + 1, ...(since ? [since] : [])]
-  const found = yield* rows<MemberRow>(listing(since), ...values)
-  const { id, name } = door
-  if (id && name && id > after && !since) {
-    found.push({ id, name, since: null, owner: true })
-    found.sort((a, b) => (a.id < b.id ? -1 : 1))
-  }
-  return { members: found.slice(0, limit).map(toMember), more: found.length > limit }
-}
-
-function toMember({ id, name, since, owner }: MemberRow): Member {
-  return {
-    user: { id, name },
-    since: since === null ? null : new Date(since),
-    ...(owner ? { owner: true as const } : {}),
-  }
-}
-
-/** The lowest. */
-const NO_ID = '00000000-0000-0000-0000-000000000000'

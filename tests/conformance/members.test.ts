@@ -120,6 +120,103 @@ test('a stream of a public room shows nobody; one that ended is nobody any more'
   abort.abort()
 })
 
+const ADMIN = { env: { ADMIN_TOKEN: 'correct horse battery' } }
+const admin = (url: string) => signIn(url, 'Root', { admin: ADMIN.env.ADMIN_TOKEN })
+
+test('the owner is banned: the invitation that is out lets nobody in any more', async (t) => {
+  const { url, ask, ann, comeIn, list } = await setUp(t, ADMIN)
+  const [root, bob, eve] = [await admin(url), await signIn(url, 'Bob'), await signIn(url, 'Eve')]
+  assert.equal((await comeIn(bob)).result, '204')
+  assert.equal((await ask('DELETE', `/users/${ann.account.user.id}`, root)).result, '204')
+  assert.equal((await comeIn(eve)).result, '403 forbidden')
+  assert.deepEqual(await list(bob), ['Bob'])
+  // The room goes on: an admin gives it to one who is in it.
+  const owner = { user: bob.user.id }
+  assert.equal((await ask('PUT', '/rooms/den/owner', root, owner)).result, '204')
+  assert.deepEqual(await list(bob), ['Bob owns'])
+  assert.equal((await ask('POST', '/rooms/den/invites', bob, {})).result, '201')
+})
+
+test('an owner who signs out for good leaves no invitation behind', async (t) => {
+  const { url, ask, ann, comeIn } = await setUp(t, ADMIN)
+  const [root, eve] = [await admin(url), await signIn(url, 'Eve')]
+  assert.equal((await ask('DELETE', '/session', ann.account)).result, '204')
+  assert.equal((await comeIn(eve)).result, '403 forbidden')
+  assert.equal((await ask('PUT', '/rooms/den/owner', root, { user: root.user.id })).result, '204')
+})
+
+test('an admin ends the invitations of any room, and sees nothing of it', async (t) => {
+  const { url, ask, comeIn, list } = await setUp(t, ADMIN)
+  const [root, bob, eve] = [await admin(url), await signIn(url, 'Bob'), await signIn(url, 'Eve')]
+  await comeIn(bob)
+  const ended = await ask('DELETE', '/rooms/den/invites', root)
+  assert.deepEqual([ended.result, ended.answer], ['200', { ended: 1, members: 2 }])
+  assert.equal((await comeIn(eve)).result, '403 forbidden')
+  assert.equal((await ask('GET', '/rooms/den/members', root)).result, '403 forbidden')
+  assert.equal((await ask('DELETE', '/rooms/nowhere/invites', root)).result, '403 forbidden')
+  assert.equal((await ask('DELETE', `/rooms/den/members/${bob.user.id}`, root)).result, '204')
+  assert.equal((await ask('GET', '/rooms/den/members', bob)).result, '403 forbidden')
+  // Whoever wants to see takes it over, and that is told.
+  assert.equal((await ask('PUT', '/rooms/den/owner', root, { user: root.user.id })).result, '204')
+  assert.deepEqual(await list(root), ['Ann here', 'Root owns'])
+})
+
+test('a room that is handed over: everybody is told, and rights go with it at once', async (t) => {
+  const { url, ask, ann, comeIn } = await setUp(t, ADMIN)
+  const [root, bob] = [await admin(url), await newcomer(t, url, 'Bob')]
+  await comeIn(bob.account)
+  const { joined } = await bob.join('den')
+  assert.equal(joined.owner, ann.account.user.id)
+  for (const body of ['rude', 'ruder']) await bob.say('den', body)
+  const erase = (target: number) => {
+    return { type: 'delete', room: 'den', id: crypto.randomUUID(), target }
+  }
+  ann.send(erase(1))
+  await bob.next('message', ({ kind }) => kind === 'delete')
+  const give = { user: bob.account.user.id }
+  assert.equal((await ask('PUT', '/rooms/den/owner', bob.account, give)).result, '403 forbidden')
+  assert.equal((await ask('PUT', '/rooms/den/owner', ann.account, give)).result, '204')
+  for (const client of [ann, bob]) {
+    assert.equal((await client.next('owner')).owner, give.user)
+  }
+  ann.send(erase(2))
+  assert.equal((await ann.refusal()).code, 'forbidden')
+  const said = await ann.say('den', 'please')
+  bob.send(erase(said.seq))
+  await ann.next('message', ({ kind }) => kind === 'delete')
+  await ask('PUT', '/rooms/den/owner', root, { user: root.user.id })
+  assert.equal((await ann.next('owner')).owner, root.user.id)
+  assert.deepEqual((await ann.join('den')).joined.owner, root.user.id)
+  assert.deepEqual(
+    ann.all('admitted').map(({ user }) => user.name),
+    ['Bob', 'Root'],
+  )
+})
+
+test('an invitation for one person lets in one', async (t) => {
+  const { url, ask, ann } = await setUp(t)
+  const { answer } = await ask('POST', '/rooms/den/invites', ann.account, { once: true })
+  const { invite } = v.parse(protocol.Invitation, answer)
+  const [bob, eve] = [await signIn(url, 'Bob'), await signIn(url, 'Eve')]
+  const comeIn = (account: Account) => ask('POST', '/rooms/den/members', account, { invite })
+  for (let n = 0; n < 2; n += 1) assert.equal((await comeIn(bob)).result, '204')
+  assert.equal((await comeIn(eve)).result, '403 forbidden')
+})
+
+test('nobody makes the lobby private, nor what an admin reserved', async (t) => {
+  const { url, ask, ann } = await setUp(t, ADMIN)
+  const root = await admin(url)
+  const make = async (account: Account, room: string, more = {}) =>
+    (await ask('POST', '/rooms', account, { room, ...more })).result
+  assert.equal(await make(ann.account, 'lobby'), '409 conflict')
+  assert.equal(await make(ann.account, 'news', { private: false }), '403 forbidden')
+  assert.equal(await make(root, 'news', { private: false }), '201')
+  assert.equal(await make(root, 'news', { private: false }), '409 conflict')
+  assert.equal(await make(ann.account, 'news'), '409 conflict')
+  assert.equal((await ann.join('news')).joined.private, false)
+  assert.equal(await make(ann.account, 'attic', { private: true }), '201')
+})
+
 test('the list comes in pages, for members only, at the rate of reads', async (t) => {
   const limits = { ...GENEROUS, readBurst: 10, readRate: 0.001 }
   const { url, ask, ann, comeIn, members } = await setUp(t, { limits })

@@ -110,8 +110,9 @@ const CHECKS: {
       await expire()
       assert.equal(await there.admit('den', bob!, old.invite), 'refused')
       const { invite } = (await here.invite('den', ann!, HOUR))!
-      assert.equal(await there.revokeInvites('den', bob!), false)
-      assert.equal(await there.revokeInvites('den', ann!), true)
+      assert.equal(await there.revokeInvites('den', bob!), null)
+      assert.deepEqual(await there.revokeInvites('den', ann!), { ended: 1, members: 1 })
+      assert.deepEqual(await there.revokeInvites('den', ann!), { ended: 0, members: 1 })
       assert.equal(await here.admit('den', bob!, invite), 'refused')
     },
   },
@@ -213,6 +214,110 @@ const CHECKS: {
     },
   },
   {
+    title: 'an invitation for one lets in one, whoever is first, and is no secret to a member',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      const once = async () => (await here.invite('den', ann!, HOUR, true))!.invite
+      const first = await once()
+      assert.equal(await there.admit('den', ann!, first), 'member', 'which uses nothing up')
+      assert.equal(await there.admit('den', bob!, first), 'admitted')
+      assert.equal(await here.admit('den', eve!, first), 'refused')
+      assert.equal(await here.admit('den', bob!, first), 'member', 'the answer may have been lost')
+      await log.leave('den', bob!)
+      assert.equal(await here.admit('den', bob!, first), 'refused')
+      for (let n = 0; n < 10; n += 1) {
+        const invite = await once()
+        const racing = [here.admit('den', bob!, invite), there.admit('den', eve!, invite)]
+        assert.deepEqual((await Promise.all(racing)).sort(), ['admitted', 'refused'])
+        for (const user of [bob!, eve!]) await log.leave('den', user)
+      }
+      const many = (await here.invite('den', ann!, HOUR))!.invite
+      for (const user of [bob!, eve!]) assert.equal(await here.admit('den', user, many), 'admitted')
+      await once()
+      assert.deepEqual(await here.revokeInvites('den', ann!), { ended: 2, members: 3 })
+    },
+  },
+  {
+    title: 'a room is handed over to a member; from then on it is that one who decides',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      assert.equal(await here.handOver('den', ann!, bob!), 'not_found')
+      await there.admit('den', bob!, invite)
+      assert.equal(await there.handOver('den', bob!, bob!), 'forbidden')
+      assert.equal(await there.handOver('den', ann!, bob!), 'given')
+      assert.equal(await here.handOver('den', ann!, ann!), 'forbidden')
+      assert.equal(await here.invite('den', ann!, HOUR), null)
+      const { owner, ownerId } = await log.enter('den', ann!, ann!)
+      assert.deepEqual([owner, ownerId], [false, bob])
+      assert.equal(await here.remove('den', bob!, ann!), 'removed')
+      assert.equal(await here.handOver('den', bob!, ann!), 'not_found')
+      const again = (await here.invite('den', bob!, HOUR))!.invite
+      for (const user of [ann!, eve!]) await there.admit('den', user, again)
+      // Of two at once the first one counts: the other does not own it any more.
+      const racing = [here.handOver('den', bob!, ann!), there.handOver('den', bob!, eve!)]
+      assert.deepEqual((await Promise.all(racing)).sort(), ['forbidden', 'given'])
+      for (const room of ['lobby', 'nowhere']) {
+        if (room === 'lobby') assert.equal(await here.reserve(room), 'made')
+        assert.equal(await here.handOver(room, ann!, ann!), 'forbidden')
+        assert.equal(await here.handOver(room, ann!, ann!, 'admin'), 'forbidden')
+      }
+    },
+  },
+  {
+    title: 'an admin ends invitations, removes, hands over and takes over, in any private room',
+    check: async ({ here, there, log, people: [ann, bob, eve] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      await there.admit('den', bob!, invite)
+      assert.deepEqual(await there.revokeInvites('den', eve!, 'admin'), { ended: 1, members: 2 })
+      assert.equal(await there.admit('den', eve!, invite), 'refused')
+      assert.equal(await here.remove('den', eve!, ann!, 'admin'), 'forbidden', 'the owner stays')
+      assert.equal(await here.handOver('den', eve!, bob!, 'admin'), 'given')
+      assert.equal(await here.remove('den', eve!, ann!, 'admin'), 'removed')
+      assert.equal(await here.handOver('den', eve!, ann!, 'admin'), 'not_found')
+      assert.equal(await here.handOver('den', eve!, eve!, 'admin'), 'taken')
+      assert.equal(await here.handOver('den', eve!, eve!, 'admin'), 'given')
+      assert.equal((await log.enter('den', eve!, eve!)).owner, true)
+      assert.equal(await there.revokeInvites('lobby', eve!, 'admin'), null)
+      assert.equal(await there.remove('lobby', eve!, bob!, 'admin'), 'forbidden')
+    },
+  },
+  {
+    title: 'invitations end with an owner who is banned, or a guest who can never come back',
+    check: async ({ here, there, accounts, people: [ann, bob, eve] }) => {
+      const open = async (room: string, owner: string) => {
+        await here.create(room, owner)
+        return (await here.invite(room, owner, HOUR))!.invite
+      }
+      const ofAnn = await open('den', ann!)
+      const ofBob = await open('cave', bob!)
+      assert.ok(await accounts.ban(ann!))
+      assert.equal(await there.admit('den', eve!, ofAnn), 'refused')
+      assert.equal(await here.invite('den', ann!, HOUR), null, 'nor do new ones begin')
+      assert.equal(await there.admit('cave', eve!, ofBob), 'admitted', 'those of others stay')
+      const session = (await accounts.session(bob!))!
+      await accounts.endSessions(session, false)
+      const last = (await here.invite('cave', bob!, HOUR))!.invite
+      await accounts.endSessions((await accounts.session('bob'))!, false)
+      assert.equal(await there.admit('cave', ann!, last), 'refused')
+      assert.equal(await here.invite('cave', bob!, HOUR), null)
+      assert.equal(await here.handOver('cave', eve!, bob!, 'admin'), 'not_found')
+      assert.equal(await here.handOver('cave', eve!, eve!, 'admin'), 'given')
+    },
+  },
+  {
+    title: 'a name that is reserved is a public room, and one that is private stays so',
+    check: async ({ here, there, log, people: [ann] }) => {
+      assert.equal(await here.reserve('lobby'), 'made')
+      assert.equal(await there.reserve('lobby'), 'public')
+      assert.equal(await here.create('lobby', ann!), false)
+      assert.deepEqual(await log.rooms(ann!), [])
+      await here.create('den', ann!)
+      assert.equal(await there.reserve('den'), 'private')
+    },
+  },
+  {
     title: 'of many who make one room at once one owns it; a join is before or after',
     check: async ({ here, there, log, people: [ann, bob, eve] }) => {
       for (let n = 0; n < 10; n += 1) {
@@ -308,7 +413,10 @@ void test('Postgres', async (t) => {
 
   await t.test('a removal is told to the other nodes', async (each) => {
     const db = await openDatabase(each, await server.lendDatabase(each))
-    const [here, ann, bob] = [createMemberships(db.sql), nthId(1), nthId(2)]
+    const here = createMemberships(db.sql)
+    const accounts = createAccounts(db.sql, DEFAULT_LIMITS, systemClock)
+    const idOf = async (name: string) => (await accounts.addGuest(name, name, name))!.user.id
+    const [ann, bob] = [await idOf('ann'), await idOf('bob')]
     await here.create('den', ann)
     const { invite } = (await here.invite('den', ann, HOUR))!
     await here.admit('den', bob, invite)
@@ -328,8 +436,4 @@ async function withPeople(check: (typeof CHECKS)[number]['check'], opened: Opene
     people.push(id)
   }
   await check({ ...opened, people })
-}
-
-function nthId(n: number) {
-  return `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 }

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { exportLog } from '../../tools/export.ts'
 import { importLog } from '../../tools/import.ts'
 import type { Draft } from '../../src/store/log.ts'
-import { tempFolder } from '../helpers.ts'
+import { startServer, tempFolder } from '../helpers.ts'
 import type { SearchedLog } from '../store/opened.ts'
 import { batchesOfActions, toDraft } from '../store/contract.ts'
 import { ann, bob, edit, erase, react, say, tell } from '../store/drafts.ts'
@@ -160,8 +160,30 @@ async function oneRoom(t: TestContext, newPlace: NewPlace) {
   })
 }
 
+/** As Hearth wrote it before version 7; and a server has made its lobby, which is nothing yet. */
+async function oldFile(t: TestContext, newPlace: NewPlace) {
+  const from = await newPlace(t)
+  await withLog(t, from, async ({ log, accounts }) => {
+    const { user } = (await accounts.addGuest('Ann', 'ann', 'h'))!
+    for (const room of ['garden', 'lobby']) await log.enter(room, user.id, 'h')
+  })
+  const { text } = await run(exportLog, from)
+  assert.match(text, /"type":"member".*"since":"\d{4}-/)
+  const to = await newPlace(t)
+  await (await startServer(t, { env: to })).close()
+  if (to.DATABASE_URL) await beside(to, ({ query }) => query('TRUNCATE nodes'))
+  const old = text.replaceAll(/,"since":"[^"]*"/g, '')
+  await run(importLog, to, fileOf(t, old))
+  assert.equal(
+    (await run(exportLog, to)).text.match(/"since":null/g)?.length,
+    text.match(/"since"/g)?.length,
+  )
+  await assertRefused(run(importLog, to, fileOf(t, old)), 'not empty')
+}
+
 void test('export and import', (t) =>
   onBoth(t, [
+    ['a file without what later versions write, into a log that a server has begun', oldFile],
     ['what is imported is what was exported, in either database', roundTrip],
     ['a broken file is refused, with its line, and nothing of it is kept', brokenFiles],
     ['one room alone', oneRoom],

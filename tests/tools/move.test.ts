@@ -41,7 +41,14 @@ test('nobody notices but by the new address of the data', async (t) => {
   ann.send({ type: 'edit', room: 'lobby', id: crypto.randomUUID(), target: 1, body: 'better' })
   const last = await ann.next('message', ({ seq }) => seq === 3)
   await post(`${first.url}/api/rooms`, { room: 'den' }, ann.account.token)
-  const made = await post(`${first.url}/api/rooms/den/invites`, {}, ann.account.token)
+  const since = async (at: string) => {
+    const headers = { authorization: `Bearer ${ann.account.token}` }
+    const list = await (await fetch(`${at}/api/rooms/den/members`, { headers })).json()
+    return (list as { members: { since: string }[] }).members.map((member) => member.since)
+  }
+  const inSince = await since(first.url)
+  assert.match(inSince.join(), /^\d{4}-/)
+  const made = await post(`${first.url}/api/rooms/den/invites`, { once: true }, ann.account.token)
   const { invite } = (await made.json()) as { invite: string }
   await assertRefused(run(move, env, DATABASE_URL), 'in use')
   await first.close()
@@ -60,9 +67,13 @@ test('nobody notices but by the new address of the data', async (t) => {
   assert.equal((await back.say('lobby', 'next')).seq, 4)
   back.send({ type: 'say', room: 'lobby', id, body: 'one', mentions: [ann.account.user.id] })
   assert.equal((await back.next('message', (entry) => entry.id === id)).repeat, true)
+  assert.deepEqual(await since(url), inSince)
   const bob = await signIn(url, 'Bob')
   const entered = await post(`${url}/api/rooms/den/members`, { invite }, bob.token)
   assert.equal(entered.status, 204)
+  const eve = await signIn(url, 'Eve')
+  const second = await post(`${url}/api/rooms/den/members`, { invite }, eve.token)
+  assert.equal(second.status, 403, 'it was for one')
   const { page } = await (await connect(t, url, bob)).join('lobby')
   const [message] = page!.messages
   assert.deepEqual([message?.body, message?.reactions.length], ['better', 1])
