@@ -98,6 +98,7 @@ export async function startHearth(
       headBytes: limits.headBytes,
       charge: createCharge({ config, clock, journal }, await headersOf(app)),
       admit: createGate({ config, journal }, socketRoom()),
+      onDeaf: journal.deaf,
       onRefusal: (peer, why) => journal.refusal('request', refusalOf(peer, why)),
       ...(tls && { tls }),
     })

@@ -34,6 +34,8 @@ export interface Journal {
   fault(this: void, error: unknown, facts?: Facts): void
   /** The log has answered: when that holds for a while, the end of an outage is said. */
   answer(this: void): void
+  /** No connection can be accepted for now: said once in a while. */
+  deaf(this: void, reason: string): void
   /** What happened, to whom. */
   event(this: void, what: string, facts: Facts): void
   /**
@@ -51,6 +53,7 @@ export interface Journal {
 export function createJournal(logger: Logger, clock: Clock, meter = new Meter()): Journal {
   const refusals = new Buckets(REFUSALS_RATE, REFUSALS_BURST)
   const crowds = new TokenBucket(1_000 / CROWD_MS, 1, clock.now())
+  const outages = new TokenBucket(1_000 / OUTAGE_MS, 1, clock.now())
   const unsaid = new Tally()
   let saidAt = -Infinity
   let unsaidFaults = 0
@@ -80,6 +83,13 @@ export function createJournal(logger: Logger, clock: Clock, meter = new Meter())
       outage = null
       saidAt = -Infinity
       unsaidFaults = 0
+    },
+    deaf: (reason) => {
+      meter.refused.add('connection unavailable')
+      if (outages.take(clock.now()) > 0) return unsaid.add('deaf')
+      const times = 1 + (unsaid.get('deaf') ?? 0)
+      logger.error('no connection is accepted', { times, reason })
+      unsaid.delete('deaf')
     },
     event: (what, facts) => {
       if (what === 'opened') meter.opened += 1

@@ -3,9 +3,15 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import process from 'node:process'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { descriptorLimit, descriptorShortage } from '../src/descriptors.ts'
+import { RawSocket, request } from './conformance/raw.ts'
+import { signIn } from './helpers.ts'
 import { serverCommand, startProgram } from './process.ts'
+import { openWire, takeTickets } from './wire.ts'
+
+/** Longest wait for what should come soon. ms */
+const PATIENCE_MS = 15_000
 
 const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
 Max processes             7801                 7801                 processes
@@ -46,3 +52,35 @@ test('a server that may open too little starts, and says so', async (t) => {
   assert.deepEqual([line.properties.limit, line.properties.needed], [256, 10_256])
   await few.says(/Hearth is at/)
 })
+
+test('silent connections that take all descriptors: who is in goes on, and newcomers are accepted again', async (t) => {
+  const command = ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"', ...serverCommand()]
+  const server = startProgram(t, command, { PORT: '0', DATA_FILE: ':memory:' })
+  const url = await server.says(/Hearth is at (http:\S+\d)/)
+  const { token } = await signIn(url, 'Ann')
+  const [ticket] = await takeTickets(url, token, 1)
+  const ann = await openWire(t, url, ticket!)
+  ann.send({ type: 'join', room: 'lobby', limit: 0 })
+  await ann.until(() => ann.all('joined').length === 1)
+  const silent = Array.from({ length: 200 }, () => new RawSocket(t, url))
+  await server.says(/connection refused|no connection is accepted/)
+  const id = crypto.randomUUID()
+  ann.send({ type: 'say', room: 'lobby', id, body: 'still here' })
+  await ann.until(() => ann.all('message').some((entry) => entry.id === id))
+  for (const { socket } of silent) socket.destroy()
+  const end = performance.now() + PATIENCE_MS
+  while (!(await isAccepted(t, url))) assert.ok(performance.now() < end, 'nobody is accepted')
+  assert.equal(ann.isEnded, false)
+  assert.equal(server.output.stdout.match(/connection refused/g)?.length ?? 1, 1)
+  assert.ok(!/\n\s+at /.test(server.output.stderr), server.output.stderr)
+})
+
+async function isAccepted(t: TestContext, url: string) {
+  const raw = new RawSocket(t, url)
+  raw.write(request('/livez'))
+  const status = await raw.head()
+  raw.socket.destroy()
+  // The system refuses at once where nobody listens.
+  if (!status) await new Promise((resolve) => setTimeout(resolve, 50))
+  return status === 200
+}

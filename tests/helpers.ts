@@ -113,7 +113,7 @@ export function testConfig({ env, limits, clock }: ServerOptions = {}): Config {
 export const SERVING = {
   ...{ hostname: '127.0.0.1', port: 0, headersTimeout: 10_000, closeTimeout: 2_000 },
   ...{ maxFrame: FRAME_BYTES, unansweredRequests: 16, headBytes: 16_384 },
-  ...{ charge: () => null, admit: () => () => {}, onRefusal: () => {} },
+  ...{ charge: () => null, admit: () => () => {}, onRefusal: () => {}, onDeaf: () => {} },
 } satisfies ServeOptions
 
 /** A server in this process, closed when the test is over. */
@@ -135,6 +135,7 @@ export function testJournal() {
       facts.push(more)
     },
     answer: () => {},
+    deaf: (reason) => void lines.push({ what: 'no connection is accepted', reason }),
     event: (what, facts) => void lines.push({ what, ...facts }),
     refusal: (kind, facts) => void lines.push({ what: `${kind} refused`, ...facts }),
   }

@@ -4,7 +4,8 @@ import { Buffer } from 'node:buffer'
 import { upgradeWebSocket } from 'hono/deno'
 import type { Context } from 'hono'
 import type { WSContext } from 'hono/ws'
-import { AddressInUse, BadCertificate, isClear, type Asking, type Runtime } from './runtime.ts'
+import { AddressInUse, BadCertificate, isClear } from './runtime.ts'
+import type { Asking, Runtime, ServeOptions } from './runtime.ts'
 import { openSqlite } from './sqlite.js'
 
 /**
@@ -13,6 +14,12 @@ import { openSqlite } from './sqlite.js'
  */
 const IDLE_TIMEOUT = 240
 
+/** After a server that gave up accepting, until the next one. ms */
+const SHORTEST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 5_000
+/** Descriptors that have to be free for the next one: else it would give up at once. */
+const LEAST_ROOM = 16
+
 /** Sockets that were told to close and have not heard back. */
 const closing = new Set<WebSocket>()
 
@@ -20,11 +27,11 @@ export const runtime: Runtime = {
   name: `deno ${Deno.version.deno}`,
 
   serve: async (app, options) => {
-    try {
-      const server = Deno.serve(
+    const listen = (port: number) =>
+      Deno.serve(
         {
           hostname: options.hostname,
-          port: options.port,
+          port,
           ...options.tls,
           onListen: () => {},
           // Only `breakOff` gets here: what else fails is answered by the app itself.
@@ -47,7 +54,8 @@ export const runtime: Runtime = {
           return response.status === 101 ? response : breakOff(response)
         },
       )
-      return { port: server.addr.port, close: () => closeServer(server) }
+    try {
+      return serveForGood(listen, options)
     } catch (error) {
       if (error instanceof Deno.errors.AddrInUse) throw new AddressInUse(error.message)
       // What the system refuses has a code, what the certificate lacks has none.
@@ -137,15 +145,70 @@ function isHandshake(request: Request) {
 }
 
 /**
+ * Serves, and does so again when Deno gives up accepting, which it does when the system lets it
+ * open no more: `finished` is rejected, and unheard that ends the process. The connections that
+ * there are go on, so the server that gave up is kept until the end.
+ */
+function serveForGood(
+  listen: (port: number) => Deno.HttpServer<Deno.NetAddr>,
+  options: ServeOptions,
+) {
+  const servers: Deno.HttpServer<Deno.NetAddr>[] = []
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let isClosed = false
+  let pauseMs = SHORTEST_PAUSE_MS
+  const open = (port: number) => {
+    const server = listen(port)
+    servers.push(server)
+    const openedAt = performance.now()
+    server.finished.catch((error: Error) => {
+      if (performance.now() - openedAt > LONGEST_PAUSE_MS) pauseMs = SHORTEST_PAUSE_MS
+      pause(server.addr.port, error)
+    })
+    return server.addr.port
+  }
+  const pause = (port: number, error: Error) => {
+    if (isClosed) return
+    options.onDeaf(error.message)
+    timer = setTimeout(() => reopen(port), pauseMs)
+    pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+  }
+  const reopen = (port: number) => {
+    try {
+      assertRoom()
+      open(port)
+    } catch (error) {
+      pause(port, error as Error)
+    }
+  }
+  const close = async () => {
+    isClosed = true
+    clearTimeout(timer)
+    await closeServers(servers)
+  }
+  return { port: open(options.port), close }
+}
+
+/** @throws what the system says when it lets so few files be open that accepting would end at once */
+function assertRoom() {
+  const files: Deno.FsFile[] = []
+  try {
+    while (files.length < LEAST_ROOM) files.push(Deno.openSync(new URL(import.meta.url)))
+  } finally {
+    for (const file of files) file.close()
+  }
+}
+
+/**
  * `shutdown` closes what is open with 1001, also a socket that was just closed with another code,
  * and waits for peers that may never leave: each gets a second.
  */
-async function closeServer(server: Deno.HttpServer) {
+async function closeServers(servers: readonly Deno.HttpServer[]) {
   const closed = [...closing].map(
     (ws) => new Promise((resolve) => ws.addEventListener('close', resolve, { once: true })),
   )
   await withinSecond(Promise.all(closed))
-  await withinSecond(server.shutdown())
+  await withinSecond(Promise.all(servers.map((server) => server.shutdown())))
 }
 
 async function withinSecond(work: Promise<unknown>) {

@@ -67,6 +67,7 @@ export const runtime: Runtime = {
     return new Promise((resolve, reject) => {
       // Later ones are of a connection that could not be accepted: the next may be.
       server.on('error', (error: NodeJS.ErrnoException) => {
+        if (server.listening) return options.onDeaf(error.message)
         reject(error.code === 'EADDRINUSE' ? new AddressInUse(error.message) : error)
       })
       server.listen(options.port, options.hostname, () => {

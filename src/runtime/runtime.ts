@@ -57,6 +57,8 @@ export interface ServeOptions {
    * @returns the answer that refuses it; null when it may go on
    */
   charge(asking: Asking): Answer | null
+  /** Hears, each time, that no connection can be accepted for now, and why. */
+  onDeaf(reason: string): void
   /** Hears of what the runtime refuses by itself; from which address. */
   onRefusal(peer: string, why: RefusedRequest): void
   /** How long a closing socket may take to say goodbye, where the runtime can tell. ms */
