@@ -10,6 +10,7 @@ import type { AppendNew } from './store/append.ts'
 import { openDataFile, type DataFile } from './store/file.ts'
 import type { Log, LogDamaged, Search } from './store/log.ts'
 import { createMemberships, type Memberships } from './store/memberships.ts'
+import { renewNames, tellRenewed } from './store/names.ts'
 import { createLonelyDirectory, type Directory } from './store/nodes.ts'
 import type { Sql } from './store/sql.ts'
 import { createTickets, type Tickets } from './store/tickets.ts'
@@ -66,7 +67,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   // What many nodes need is loaded for many nodes: it would double the time to start.
   const base = databaseUrl
     ? await (await import('./cluster/cluster.ts')).openCluster(databaseUrl, options)
-    : onSqlite(options)
+    : await onSqlite(options)
   const { sql, bus, directory, place, file } = base
   const search = config.search
     ? await (await import('./search/search.ts')).openSearch({ sql, file, clock, onFault })
@@ -85,9 +86,15 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
 }
 
-function onSqlite({ config: { dataFile }, clock, onDamage }: StorageOptions): Base {
+async function onSqlite({ config: { dataFile }, clock, onDamage }: StorageOptions): Promise<Base> {
   const file = openDataFile(dataFile, clock, onDamage)
   const { sql, epoch, close } = file
+  try {
+    tellRenewed(await sql.transaction(() => renewNames(sql.dialect)))
+  } catch (error) {
+    close()
+    throw error
+  }
   return {
     ...{ sql, epoch, file, bus: localBus, place: dataFile },
     directory: createLonelyDirectory(sql),

@@ -72,7 +72,8 @@ export function createSignIn(api, onSession, onConflict) {
 /** @param {Failure} failure @param {boolean} [hadCode]  @returns {string} */
 export function explain(failure, hadCode = false) {
   const { code, needs, detail } = failure
-  if (code === 'name_taken') return 'Somebody goes by that name already. Try another.'
+  if (code === 'name_taken')
+    return 'Somebody goes by that name, or one that looks like it. Try another.'
   if (needs === 'code') return hadCode ? 'That code is not right.' : 'A code is needed here.'
   return code === 'invalid' ? `That name will not do: ${detail}.` : failureLine(failure)
 }

@@ -1,6 +1,6 @@
 /** `forget`: takes a person's words and name out of the log, while the server goes on. */
 
-import { nameKey } from '../src/auth/names.ts'
+import { nameKeys } from '../src/auth/names.ts'
 import { sleep, systemClock } from '../src/clock.ts'
 import { expel } from '../src/store/accounts.ts'
 import { append as appendAll } from '../src/store/append.ts'
@@ -42,7 +42,7 @@ export const forget: Command = {
 /** @param who  an id, or a name as it is owned. @throws {ToolError} when there is no such user */
 export async function findUser(query: Query, who: string) {
   const column = UUID.test(who) ? 'id' : 'name_key'
-  const value = column === 'id' ? who : nameKey(who.normalize('NFC'))
+  const value = column === 'id' ? who : nameKeys(who.normalize('NFC')).key
   const [user] = await query<{ id: string }>(`SELECT id FROM users WHERE ${column} = $1`, [value])
   if (!user) throw new ToolError(`there is no user ${who}`)
   return user.id
@@ -63,9 +63,10 @@ export async function forgetUser(store: Store, id: string, progress = NO_PROGRES
     counts.reactions += await untilNone(() => takeBackReactions(work))
     counts.entries += await untilNone(() => takeName(work))
   }
-  await query('UPDATE users SET name = $2, name_key = NULL, subject = NULL WHERE id = $1', [
-    ...[id, NOBODY],
-  ])
+  await query(
+    'UPDATE users SET name = $2, name_key = NULL, name_look = NULL, subject = NULL WHERE id = $1',
+    [id, NOBODY],
+  )
   return { ...ended, ...counts }
 }
 

@@ -5,9 +5,10 @@ import pg from 'pg'
 import { sleep, type Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { DatabaseError, LogUnavailable } from '../store/log.ts'
+import { renewNames, tellRenewed } from '../store/names.ts'
 import { readSql, stepsAfter, VERSION } from '../store/schema.ts'
 import { ConstraintViolation, type Query, type Sql } from '../store/sql.ts'
-import { sqlOn } from './driver.ts'
+import { dialect, drive, sqlOn } from './driver.ts'
 
 const OLDEST_VERSION = 14
 /** Of the database: all that can keep every text. */
@@ -170,7 +171,12 @@ async function migrate(client: pg.Client, makes: boolean): Promise<string> {
     await client.query(readSql('postgres-functions'))
     await client.query('UPDATE meta SET version = $1', [VERSION])
   }
+  await client.query(SETTINGS)
+  const query: Query = async (text, values) =>
+    (await client.query(text, values && [...values])).rows
+  const renewed = makes ? await drive(query, renewNames(dialect)) : null
   await client.query('COMMIT')
+  tellRenewed(renewed)
   return epoch
 }
 

@@ -4,7 +4,7 @@ import { Hono, type Context } from 'hono'
 import * as v from 'valibot'
 import { NewSession, OpenedLink, Replacement } from '../../static/protocol.js'
 import type { Origin, Session } from '../store/accounts.ts'
-import { nameKey } from '../auth/names.ts'
+import { isReserved, spellingFault } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { asked, bearerToken, clearCookie, findSession, isOwnOrigin } from './auth.ts'
@@ -150,12 +150,18 @@ async function startSession(
   const isAdmin = 'admin' in body
   const fault = isAdmin ? adminFault(body, config) : guestFault(body, config)
   if (fault) return problem(c, 'forbidden', fault)
-  const key = nameKey(body.name)
-  if (!key) return problem(c, 'invalid', { detail: 'name: letters of one script that can be seen' })
+  const misspelt = spellingFault(body.name)
+  if (misspelt) return problem(c, 'invalid', { detail: `name: ${misspelt}` })
+  if (!isAdmin && isReserved(body.name)) {
+    return problem(c, 'forbidden', { detail: 'this name is kept for those who run the chat' })
+  }
   const session = isAdmin
-    ? await accounts.addAdmin(body.name, key, hash, from)
-    : await accounts.addGuest(body.name, key, hash, from)
-  return session ?? problem(c, 'name_taken', { detail: 'somebody has this name' })
+    ? await accounts.addAdmin(body.name, hash, from)
+    : await accounts.addGuest(body.name, hash, from)
+  return (
+    session ??
+    problem(c, 'name_taken', { detail: 'somebody has this name, or one that looks like it' })
+  )
 }
 
 function adminFault({ admin }: { admin: string }, { adminToken }: Config): ProblemOptions | null {

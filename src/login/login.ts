@@ -7,7 +7,7 @@ import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload } from 'jose'
 import * as v from 'valibot'
 import { Name, NAME_LENGTH } from '../../static/protocol.js'
 import type { Clock } from '../clock.ts'
-import { nameKey } from '../auth/names.ts'
+import { fittingName, NOBODY } from '../auth/names.ts'
 import type { Config } from '../config.ts'
 import type { ForeignUser, ForeignUsers } from '../http/services.ts'
 
@@ -56,14 +56,15 @@ function toUser(claims: JWTPayload): ForeignUser | null {
   return { subject: JSON.stringify([iss, sub]), name: nameOf(claims), expiresAt }
 }
 
-/** The first name that fits, cut to our length. */
+/** The first name of which something fits, cut to our length. */
 function nameOf({ preferred_username: preferred, name, sub }: JWTPayload): string {
   for (const claim of [preferred, name, sub]) {
     if (typeof claim !== 'string') continue
-    const parsed = v.safeParse(Name, [...claim].slice(0, NAME_LENGTH).join(''))
-    if (parsed.success && nameKey(parsed.output)) return parsed.output
+    const fitting = fittingName(claim.normalize('NFC'))
+    const parsed = v.safeParse(Name, [...(fitting ?? '')].slice(0, NAME_LENGTH).join(''))
+    if (parsed.success) return parsed.output
   }
-  return 'someone'
+  return NOBODY
 }
 
 /** Whether the token is to blame, and not the way to the keys. */

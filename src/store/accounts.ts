@@ -1,6 +1,13 @@
 /** Accounts: users, the names they own, and their signed-in devices. */
 
-import { isNameLike, namesLike, type Name } from '../auth/names.ts'
+import {
+  isNameLike,
+  isReserved,
+  nameKeys,
+  namesLike,
+  NOBODY,
+  type NameKeys,
+} from '../auth/names.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
@@ -35,9 +42,12 @@ export interface Origin {
  */
 export interface Accounts {
   /** A new guest, who owns the name from now on, and its first session. null: the name is taken. */
-  addGuest(name: string, key: string, hash: string, from?: Origin): Promise<Session | null>
-  /** The admin of this name, new or known, and a session with that role. null: taken by a guest. */
-  addAdmin(name: string, key: string, hash: string, from?: Origin): Promise<Session | null>
+  addGuest(name: string, hash: string, from?: Origin): Promise<Session | null>
+  /**
+   * The admin of this name, new or known, and a session with that role; from others a reserved name
+   * is taken away. null: taken by somebody who is no admin.
+   */
+  addAdmin(name: string, hash: string, from?: Origin): Promise<Session | null>
   /** The user that an issuer vouches for, new or known, by this name or one like it. null: banned. */
   addForeign(
     subject: string,
@@ -79,6 +89,8 @@ interface SessionRow {
 interface UserRow {
   id: string
   name: string
+  /** Null: the name is free. */
+  name_key: string | null
   kind: string
   banned: boolean | number
 }
@@ -92,19 +104,21 @@ export function createAccounts(
   const { lock } = book
 
   return {
-    addGuest: (name, key, hash, from = UNKNOWN) =>
+    addGuest: (name, hash, from = UNKNOWN) =>
       sql.transaction(function* () {
-        if (yield* ownerOf(book, key)) return null
-        const user = yield* addUser({ name, key }, 'guest')
+        const own = { name, ...nameKeys(name) }
+        if ((yield* ownersOf(book, own)).length > 0) return null
+        const user = yield* addUser(own, 'guest')
         if (user === null) return null
         return yield* add(book, { hash, user, role: 'member', expiresAt: null, ...from })
       }),
 
-    addAdmin: (name, key, hash, from = UNKNOWN) =>
+    addAdmin: (name, hash, from = UNKNOWN) =>
       sql.transaction(function* () {
-        const owner = yield* ownerOf(book, key)
-        if (owner && (owner.kind !== 'admin' || owner.banned)) return null
-        const id = owner?.id ?? (yield* addUser({ name, key }, 'admin'))
+        const own = { name, ...nameKeys(name) }
+        const known = yield* adminOf(book, own)
+        if (known === 'taken') return null
+        const id = known?.id ?? (yield* addUser(own, 'admin'))
         const expiresAt = new Date(clock.date().getTime() + limits.longestSessionMs)
         if (id === null) return null
         return yield* addAnother(book, { hash, user: id, role: 'admin', expiresAt, ...from })
@@ -240,12 +254,49 @@ function* countSessions(book: Book, user: string) {
   return Number((yield* first<{ count: number | string }>(text, user))!.count)
 }
 
-/** The user that owns a name; a guest whose sessions are all over has lost it. */
-function* ownerOf(book: Book, key: string): Work<UserRow | undefined> {
-  const owner = yield* first<UserRow>(`SELECT * FROM users WHERE name_key = $1 ${book.lock}`, key)
-  if (!owner) return undefined
-  yield* endIdle(book, owner.id)
-  return (yield* freeName(owner.id)) ? undefined : owner
+/** A name as it is shown, and what it is owned by. */
+interface OwnName extends NameKeys {
+  name: string
+}
+
+/**
+ * The users that own what this name is told by: two at most, one by its key and one by its look.
+ * Guests whose sessions are all over have lost it.
+ */
+function* ownersOf(book: Book, { key, look }: NameKeys): Work<UserRow[]> {
+  // Each by its index: an OR of both would be looked for in all of the table.
+  const found = yield* rows<UserRow>(
+    `SELECT * FROM users WHERE id IN (SELECT id FROM users WHERE name_key = $1
+       UNION SELECT id FROM users WHERE name_look = $2) ORDER BY id ${book.lock}`,
+    ...[key, look],
+  )
+  const owners: UserRow[] = []
+  for (const owner of found) {
+    yield* endIdle(book, owner.id)
+    if (!(yield* freeName(owner.id))) owners.push(owner)
+  }
+  return owners
+}
+
+/** The admin of this name, if there is one; of a reserved name nobody else stays the owner. */
+function* adminOf(book: Book, own: OwnName): Work<UserRow | 'taken' | undefined> {
+  let known: UserRow | undefined
+  for (const owner of yield* ownersOf(book, own)) {
+    const isAdmin = owner.kind === 'admin'
+    if (isAdmin && !owner.banned && owner.name_key === own.key) known = owner
+    else if (isAdmin || !isReserved(own.name)) return 'taken'
+    else yield* renameAway(book, owner.id)
+  }
+  return known
+}
+
+/** Gives a user another name than the one that was not theirs to have. */
+function* renameAway(book: Book, id: string) {
+  for (const name of namesLike(NOBODY)) {
+    const own = { name, ...nameKeys(name) }
+    if ((yield* ownersOf(book, own)).length === 0) return yield* rename(id, own)
+  }
+  throw new Error('no name like this is free')
 }
 
 /** The user that an issuer vouches for, by a name that is wanted or like it. null: banned. */
@@ -256,10 +307,11 @@ function* foreigner(book: Book, subject: string, wanted: string): Work<string | 
     const known = yield* first<UserRow>(text, subject)
     if (known?.banned) return null
     if (known && isNameLike(known.name, wanted)) return known.id
-    const owner = yield* ownerOf(book, variant.key)
-    if (owner && owner.id !== known?.id) continue
-    if (known) yield* rename(known.id, variant)
-    const id = known?.id ?? (yield* addUser(variant, 'member', subject))
+    const own = { name: variant, ...nameKeys(variant) }
+    const owners = yield* ownersOf(book, own)
+    if (owners.some(({ id }) => id !== known?.id)) continue
+    if (known) yield* rename(known.id, own)
+    const id = known?.id ?? (yield* addUser(own, 'member', subject))
     if (id) return id
   }
   throw new Error('no name like this is free')
@@ -303,23 +355,25 @@ function* end(sql: Sql, user: string, [condition, ...values]: Which, banned = fa
 }
 
 /** @returns the id; null when another node was first, with the name or with the subject */
-function* addUser({ name, key }: Name, kind: string, subject: string | null = null) {
+function* addUser({ name, key, look }: OwnName, kind: string, subject: string | null = null) {
   const added = yield* first<{ id: string }>(
-    `INSERT INTO users (id, name, name_key, kind, subject) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT DO NOTHING RETURNING id`,
-    ...[crypto.randomUUID(), name, key, kind, subject],
+    `INSERT INTO users (id, name, name_key, name_look, kind, subject)
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id`,
+    ...[crypto.randomUUID(), name, key, look, kind, subject],
   )
   return added?.id ?? null
 }
 
-function rename(id: string, { name, key }: Name) {
-  return exec('UPDATE users SET name = $1, name_key = $2 WHERE id = $3', name, key, id)
+function rename(id: string, { name, key, look }: OwnName) {
+  const text = 'UPDATE users SET name = $1, name_key = $2, name_look = $3 WHERE id = $4'
+  return exec(text, name, key, look, id)
 }
 
 /** Frees the name of a guest without sessions, which can never come back. @returns whether it did */
 function* freeName(user: string) {
   const isFreed = yield* did(
-    `UPDATE users SET name_key = NULL WHERE kind = 'guest' AND NOT banned AND id = $1
+    `UPDATE users SET name_key = NULL, name_look = NULL
+     WHERE kind = 'guest' AND NOT banned AND id = $1
        AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id) RETURNING id`,
     user,
   )

@@ -23,7 +23,7 @@ const news = ({ page }: Person) => page.locator('#news').textContent()
 test('private rooms: closed, open by invitation, closed again; then banned', async (t) => {
   const DATA_FILE = `${tempFolder(t)}/hearth.db`
   const { url } = await startServer(t, { env: { ADMIN_TOKEN: ADMIN, DATA_FILE } })
-  const owner = await newcomer(t, url, 'Owner')
+  const owner = await newcomer(t, url, 'Olga')
   const token = owner.account.token
   // As somebody could make it before servers kept it for everybody.
   const db = runtime.openSqlite(DATA_FILE)

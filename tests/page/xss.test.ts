@@ -4,8 +4,9 @@ import assert from 'node:assert/strict'
 import { createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Browser } from 'playwright-core'
+import { runtime } from '#runtime'
 import { launchBrowser } from '../browser.ts'
-import { newcomer, post, startServer } from '../helpers.ts'
+import { connect, newcomer, post, signIn, startServer, tempFolder } from '../helpers.ts'
 import { bodies, FRAMES, LIVELY, message, say, soon, until, type Person } from './people.ts'
 
 const MARKS = Array.from({ length: 60 }, (_, i) => String.fromCharCode(0x300 + (i % 0x6f))).join('')
@@ -81,7 +82,7 @@ const MARKED = {
   '[p\u0430ypal.com](https://p\u0430ypal.com)': 'p\u0430ypal.com (xn--pypal-4ve.com)',
   '\u202e[good.example](https://evil.example)': '\u202egood.example (evil.example)',
 }
-/** All that is a name at all; those that turn the text around them are not. */
+/** Names from before there was a rule for them, which their users keep. */
 const NAMES = [
   '<script>pwn()</script>',
   '<img src=x onerror=pwn()>',
@@ -105,6 +106,15 @@ interface Watched extends Person {
   incidents: string[]
   /** What the policy of the page blocked, by directive. */
   violations: string[]
+}
+
+/** A guest who has a name that nobody would be given now. */
+async function namedBefore(url: string, file: string, guest: string, name: string) {
+  const account = await signIn(url, guest)
+  const db = runtime.openSqlite(file)
+  db.prepare('UPDATE users SET name = ? WHERE id = ?').all(name, account.user.id)
+  db.close()
+  return account
 }
 
 /** Opens the page under eyes that were there before it. */
@@ -153,7 +163,8 @@ const edges = ({ page }: Person, selector: string) =>
     })
 
 test('hostile texts are text: in messages, edits, quotes, names, addresses', async (t) => {
-  const { url } = await startServer(t, { env: { ...LIVELY, ...FRAMES } })
+  const file = `${tempFolder(t)}/hearth.db`
+  const { url } = await startServer(t, { env: { ...LIVELY, ...FRAMES, DATA_FILE: file } })
   const ada = await watch(await launchBrowser(t), url)
   const { page } = ada
   for (const address of ADDRESSES) {
@@ -203,8 +214,8 @@ test('hostile texts are text: in messages, edits, quotes, names, addresses', asy
   })
 
   await t.test('names', async () => {
-    for (const name of NAMES) {
-      const client = await newcomer(t, url, name)
+    for (const [n, name] of NAMES.entries()) {
+      const client = await connect(t, url, await namedBefore(url, file, `Guest ${n}`, name))
       await client.join('lobby')
       await client.say('lobby', `I am ${name}`)
       client.send({ type: 'typing', room: 'lobby' })

@@ -35,20 +35,20 @@ export async function accountsContract(
     void checks.push([`${name}: ${title}`, async (t) => body(await open(t))])
 
   check('a guest owns the name, and is found by the session', async ({ accounts }) => {
-    const session = await accounts.addGuest('Ann', 'ann', 'h1')
+    const session = await accounts.addGuest('Ann', 'h1')
     assert.ok(session)
     assert.deepEqual([session.user.name, session.role, session.expiresAt], ['Ann', 'member', null])
     assert.deepEqual(await accounts.session('h1'), session)
     assert.equal(await accounts.session('h2'), null)
-    assert.equal(await accounts.addGuest('ANN', 'ann', 'h2'), null)
+    assert.equal(await accounts.addGuest('ANN', 'h2'), null)
     assert.equal(await accounts.session('h2'), null)
-    const other = await accounts.addGuest('Bob', 'bob', 'h3')
+    const other = await accounts.addGuest('Bob', 'h3')
     assert.notEqual(other?.user.id, session.user.id)
   })
 
   check('the last session of a guest frees the name, as long as it is', async (opened) => {
     const { accounts, clock } = opened
-    const first = (await accounts.addGuest('Ann', 'ann', 'h1'))!
+    const first = (await accounts.addGuest('Ann', 'h1'))!
     assert.equal(await accounts.freesName(first), true)
     const second = await addDevice(accounts, 'h1', 'h2')
     assert.equal(await accounts.freesName(first), false)
@@ -62,7 +62,7 @@ export async function accountsContract(
       'h3',
       new Date(clock.date().getTime() + 1),
     )
-    const admin = await accounts.addAdmin('Root', 'root', 'h4')
+    const admin = await accounts.addAdmin('Root', 'h4')
     assert.deepEqual(
       [await accounts.freesName(foreign!), await accounts.freesName(admin!)],
       [false, false],
@@ -70,7 +70,7 @@ export async function accountsContract(
   })
 
   check('another device is the same user, as long as the first holds', async ({ accounts }) => {
-    const first = await accounts.addGuest('Ann', 'ann', 'h1')
+    const first = await accounts.addGuest('Ann', 'h1')
     const second = await addDevice(accounts, 'h1', 'h2')
     assert.deepEqual(second.user, first?.user)
     await accounts.endSessions(first!, false)
@@ -81,12 +81,12 @@ export async function accountsContract(
   check(
     'the name is free when the last session ends, and its next owner is another user',
     async ({ accounts }) => {
-      const first = await accounts.addGuest('Ann', 'ann', 'h1')
+      const first = await accounts.addGuest('Ann', 'h1')
       const second = await addDevice(accounts, 'h1', 'h2')
       assert.deepEqual(await accounts.endSessions(first!, false), ['h1'])
-      assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
+      assert.equal(await accounts.addGuest('Ann', 'h4'), null)
       assert.deepEqual(await accounts.endSessions(second, false), ['h2'])
-      const next = await accounts.addGuest('Ann', 'ann', 'h4')
+      const next = await accounts.addGuest('Ann', 'h4')
       assert.ok(next)
       assert.notEqual(next.user.id, first?.user.id)
     },
@@ -95,9 +95,9 @@ export async function accountsContract(
   check(
     'signing out everywhere ends all sessions of the user and of nobody else',
     async ({ accounts }) => {
-      const ann = await accounts.addGuest('Ann', 'ann', 'h1')
+      const ann = await accounts.addGuest('Ann', 'h1')
       await accounts.addDevice('h1', 'h2')
-      await accounts.addGuest('Bob', 'bob', 'h3')
+      await accounts.addGuest('Bob', 'h3')
       assert.deepEqual((await accounts.endSessions(ann!, true)).sort(), ['h1', 'h2'])
       assert.equal(await accounts.session('h2'), null)
       assert.ok(await accounts.session('h3'))
@@ -107,8 +107,8 @@ export async function accountsContract(
   check(
     '30 days unused are the end of a session and of the name; using it keeps both',
     async ({ accounts, clock }) => {
-      await accounts.addGuest('Ann', 'ann', 'h1')
-      await accounts.addGuest('Bob', 'bob', 'h2')
+      await accounts.addGuest('Ann', 'h1')
+      await accounts.addGuest('Bob', 'h2')
       for (let day = 0; day < 29; day += 1) {
         await clock.advance(DAY)
         assert.ok(await accounts.session('h1'))
@@ -117,31 +117,78 @@ export async function accountsContract(
       assert.equal(await accounts.session('h2'), null)
       const session = await accounts.session('h1')
       assert.equal(session!.idleUntil.getTime(), clock.date().getTime() - DAY + 30 * DAY)
-      assert.equal(await accounts.addGuest('Ann', 'ann', 'h3'), null)
-      assert.ok(await accounts.addGuest('Bob', 'bob', 'h4'))
+      assert.equal(await accounts.addGuest('Ann', 'h3'), null)
+      assert.ok(await accounts.addGuest('Bob', 'h4'))
     },
   )
 
   check(
     'an admin comes back to the name, for half a day, and takes no name of a guest',
     async ({ accounts, clock }) => {
-      const first = await accounts.addAdmin('Root', 'root', 'h1')
+      const first = await accounts.addAdmin('Root', 'h1')
       assert.equal(first?.role, 'admin')
       assert.equal(first.expiresAt!.getTime() - clock.date().getTime(), DAY / 2)
-      const second = await accounts.addAdmin('Root', 'root', 'h2')
+      const second = await accounts.addAdmin('Root', 'h2')
       assert.equal(second?.user.id, first.user.id)
-      assert.equal(await accounts.addGuest('Root', 'root', 'h3'), null)
-      await accounts.addGuest('Ann', 'ann', 'h4')
-      assert.equal(await accounts.addAdmin('Ann', 'ann', 'h5'), null)
+      assert.equal(await accounts.addGuest('Root', 'h3'), null)
+      await accounts.addGuest('Ann', 'h4')
+      assert.equal(await accounts.addAdmin('Ann', 'h5'), null)
       await clock.advance(DAY / 2)
       assert.equal(await accounts.session('h1'), null)
-      assert.equal(await accounts.addGuest('Root', 'root', 'h6'), null, 'an admin keeps the name')
+      assert.equal(await accounts.addGuest('Root', 'h6'), null, 'an admin keeps the name')
+    },
+  )
+
+  check('who owns a name owns all that look like it', async ({ accounts }) => {
+    assert.ok(await accounts.addGuest('Iris', 'h1'))
+    for (const name of ['lris', '1RIS', 'ΙRIS', 'Ir1s.']) {
+      assert.equal(await accounts.addGuest(name, 'h2'), null, name)
+      assert.equal(await accounts.addAdmin(name, 'h2'), null, name)
+    }
+    // Of these the one looks like the first, and has all letters of the second in another case.
+    const latin = await accounts.addGuest('NINA', 'h3')
+    const greek = await accounts.addGuest('Νινα', 'h4')
+    assert.equal(await accounts.addGuest('ΝΙΝΑ', 'h5'), null)
+    await accounts.endSessions(latin!, true)
+    assert.equal(await accounts.addGuest('ΝΙΝΑ', 'h5'), null)
+    await accounts.endSessions(greek!, true)
+    assert.ok(await accounts.addGuest('ΝΙΝΑ', 'h5'))
+    assert.equal(await accounts.addGuest('Nina', 'h6'), null)
+    assert.equal(await accounts.addGuest('νινα', 'h6'), null)
+  })
+
+  check(
+    'a reserved name that others have goes to the admin, and they stay who they are',
+    async (opened) => {
+      const { accounts, clock } = opened
+      const until = new Date(clock.date().getTime() + DAY)
+      const guest = await accounts.addGuest('Admin', 'h1')
+      const foreign = await accounts.addForeign('s', 'Support', 'h2', until)
+      const admin = await accounts.addAdmin('ADMIN', 'h3')
+      assert.deepEqual([admin?.user.name, admin?.role], ['ADMIN', 'admin'])
+      assert.equal((await accounts.addAdmin('Support', 'h4'))?.user.name, 'Support')
+      const left = await Promise.all(['h1', 'h2'].map((hash) => accounts.session(hash)))
+      assert.deepEqual(
+        left.map((session) => session?.user.name),
+        ['someone', 'someone 2'],
+      )
+      assert.deepEqual(
+        left.map((session) => session?.user.id),
+        [guest?.user.id, foreign?.user.id],
+      )
+      assert.equal(await accounts.addAdmin('someone', 'h5'), null)
+      await accounts.ban(admin!.user.id)
+      assert.equal(
+        await accounts.addAdmin('Admin', 'h5'),
+        null,
+        'from another admin nobody takes it',
+      )
     },
   )
 
   check('another device lasts as long as the first, and not a moment longer', async (opened) => {
     const { accounts, clock } = opened
-    const first = await accounts.addAdmin('Root', 'root', 'h1')
+    const first = await accounts.addAdmin('Root', 'h1')
     await clock.advance(DAY / 4)
     const second = await addDevice(accounts, 'h1', 'h2')
     assert.deepEqual([second.role, second.expiresAt], ['admin', first?.expiresAt])
@@ -157,10 +204,10 @@ export async function accountsContract(
     assert.deepEqual([first.user.name, first.role, first.expiresAt], ['Ann', 'member', until])
     const again = await accounts.addForeign('["iss","1"]', 'Ann', 'h2', until)
     assert.deepEqual(again?.user, first.user)
-    assert.equal(await accounts.addGuest('Ann', 'ann', 'h3'), null)
+    assert.equal(await accounts.addGuest('Ann', 'h3'), null)
     await accounts.endSessions(first, true)
-    assert.equal(await accounts.addGuest('Ann', 'ann', 'h3'), null, 'the name is kept')
-    assert.equal(await accounts.addAdmin('Ann', 'ann', 'h3'), null)
+    assert.equal(await accounts.addGuest('Ann', 'h3'), null, 'the name is kept')
+    assert.equal(await accounts.addAdmin('Ann', 'h3'), null)
     await accounts.addForeign('["iss","1"]', 'Ann', 'h4', until)
     await clock.advance(DAY)
     assert.equal(await accounts.session('h4'), null)
@@ -171,7 +218,7 @@ export async function accountsContract(
     const until = new Date(clock.date().getTime() + DAY)
     const add = async (subject: string, name: string, hash: string) =>
       (await accounts.addForeign(subject, name, hash, until))?.user
-    await accounts.addGuest('Ann', 'ann', 'h0')
+    await accounts.addGuest('Ann', 'h0')
     const second = await add('s2', 'Ann', 'h2')
     const third = await add('s3', 'ANN', 'h3')
     assert.deepEqual([second?.name, third?.name], ['Ann 2', 'ANN 3'])
@@ -179,7 +226,7 @@ export async function accountsContract(
     const renamed = await add('s2', 'Anna', 'h5')
     assert.deepEqual(renamed, { id: second?.id, name: 'Anna' })
     assert.equal((await accounts.session('h2'))?.user.name, 'Anna')
-    assert.equal((await accounts.addGuest('Ann 2', 'ann 2', 'h6'))?.user.name, 'Ann 2')
+    assert.equal((await accounts.addGuest('Ann 2', 'h6'))?.user.name, 'Ann 2')
     assert.equal((await add('s4', 'x'.repeat(32), 'h7'))?.name, 'x'.repeat(32))
     assert.equal((await add('s5', 'x'.repeat(32), 'h8'))?.name, `${'x'.repeat(30)} 2`)
   })
@@ -199,20 +246,20 @@ export async function accountsContract(
 
   check('who is banned is out for good, and nobody gets the name', async ({ accounts, clock }) => {
     const until = new Date(clock.date().getTime() + DAY)
-    const guest = await accounts.addGuest('Troll', 'troll', 'h1')
+    const guest = await accounts.addGuest('Troll', 'h1')
     await accounts.addDevice('h1', 'h2')
     const foreign = await accounts.addForeign('s', 'Imp', 'h3', until)
-    const admin = await accounts.addAdmin('Root', 'root', 'h4')
+    const admin = await accounts.addAdmin('Root', 'h4')
     assert.deepEqual((await accounts.ban(guest!.user.id))?.sort(), ['h1', 'h2'])
     assert.deepEqual(await accounts.ban(foreign!.user.id), ['h3'])
     assert.deepEqual(await accounts.ban(admin!.user.id), ['h4'])
     for (const hash of ['h1', 'h2', 'h3', 'h4']) assert.equal(await accounts.session(hash), null)
     assert.equal(await accounts.addDevice('h1', 'h5'), null)
     assert.equal(await accounts.addForeign('s', 'Imp', 'h5', until), null)
-    assert.equal(await accounts.addAdmin('Root', 'root', 'h5'), null)
+    assert.equal(await accounts.addAdmin('Root', 'h5'), null)
     await clock.advance(31 * DAY)
     for (const name of ['Troll', 'Imp', 'Root']) {
-      assert.equal(await accounts.addGuest(name, name.toLowerCase(), 'h5'), null)
+      assert.equal(await accounts.addGuest(name, 'h5'), null)
     }
     assert.deepEqual(await accounts.ban(guest!.user.id), [])
     assert.equal(await accounts.ban(crypto.randomUUID()), null)
@@ -220,7 +267,7 @@ export async function accountsContract(
 
   check('a ban leaves no device that was just being added', async ({ accounts }) => {
     for (let n = 0; n < 20; n += 1) {
-      const first = await accounts.addGuest(`Imp ${n}`, `imp ${n}`, `a${n}`)
+      const first = await accounts.addGuest(`Imp ${n}`, `a${n}`)
       const [ended] = await Promise.all([
         accounts.ban(first!.user.id),
         accounts.addDevice(`a${n}`, `b${n}`),
@@ -232,7 +279,7 @@ export async function accountsContract(
 
   check('sign-out everywhere leaves no device that was just being added', async ({ accounts }) => {
     for (let n = 0; n < 20; n += 1) {
-      const first = await accounts.addGuest(`Ann ${n}`, `ann ${n}`, `a${n}`)
+      const first = await accounts.addGuest(`Ann ${n}`, `a${n}`)
       const [ended] = await Promise.all([
         accounts.endSessions(first!, true),
         accounts.addDevice(`a${n}`, `b${n}`),
@@ -246,8 +293,8 @@ export async function accountsContract(
   check('a user sees the sessions that hold, newest first, and where they are', async (opened) => {
     const { accounts, clock } = opened
     const made = clock.date()
-    const ann = await accounts.addGuest('Ann', 'ann', 'h1', TAB)
-    const bob = await accounts.addGuest('Bob', 'bob', 'h3')
+    const ann = await accounts.addGuest('Ann', 'h1', TAB)
+    const bob = await accounts.addGuest('Bob', 'h3')
     const [unknown] = await accounts.devices(bob!.user.id)
     assert.deepEqual([unknown?.address, unknown?.agent], [null, null])
     await clock.advance(5 * DAY)
@@ -269,8 +316,8 @@ export async function accountsContract(
   check('a user ends one of the sessions by its id, or all but this one', async ({ accounts }) => {
     const hashes = Array.from({ length: 4 }, (_, n) => `${n}`.repeat(43))
     const [first, second, third, fourth] = hashes as [string, string, string, string]
-    const ann = await accounts.addGuest('Ann', 'ann', first)
-    const bob = await accounts.addGuest('Bob', 'bob', 'h')
+    const ann = await accounts.addGuest('Ann', first)
+    const bob = await accounts.addGuest('Bob', 'h')
     for (const hash of [second, third, fourth]) await addDevice(accounts, first, hash)
     assert.deepEqual(await accounts.endDevices(ann!, deviceId(third)), [third])
     assert.equal(await accounts.session(third), null)
@@ -282,16 +329,16 @@ export async function accountsContract(
     assert.deepEqual((await accounts.endDevices(ann!)).sort(), [second, fourth])
     assert.ok(await accounts.session(first))
     assert.ok(await accounts.session('h'))
-    assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
+    assert.equal(await accounts.addGuest('Ann', 'h4'), null)
     assert.deepEqual(await accounts.endDevices(ann!, deviceId(first)), [first])
-    assert.ok(await accounts.addGuest('Ann', 'ann', 'h4'), 'the last one frees the name')
+    assert.ok(await accounts.addGuest('Ann', 'h4'), 'the last one frees the name')
   })
 
   check(
     'a user has so many sessions: a link adds no more, a sign-in ends the stalest',
     async (o) => {
       const { accounts, clock } = o
-      const ann = await accounts.addGuest('Ann', 'ann', 'a0')
+      const ann = await accounts.addGuest('Ann', 'a0')
       const most = DEFAULT_LIMITS.sessionsPerUser
       for (let n = 1; n < most; n += 1) await addDevice(accounts, 'a0', `a${n}`)
       assert.equal(await accounts.addDevice('a0', 'more'), 'too_many')
@@ -312,7 +359,7 @@ export async function accountsContract(
   )
 
   check('what is over does not count, and makes way', async ({ accounts, clock }) => {
-    await accounts.addGuest('Ann', 'ann', 'a0')
+    await accounts.addGuest('Ann', 'a0')
     for (let n = 1; n < DEFAULT_LIMITS.sessionsPerUser; n += 1) {
       await addDevice(accounts, 'a0', `a${n}`)
     }
@@ -326,8 +373,8 @@ export async function accountsContract(
   check('what is kept in use does not idle out; what idled out stays over', async (opened) => {
     const { accounts, clock } = opened
     const until = new Date(clock.date().getTime() + 31 * DAY)
-    await accounts.addGuest('Ann', 'ann', 'h1')
-    await accounts.addGuest('Bob', 'bob', 'h2')
+    await accounts.addGuest('Ann', 'h1')
+    await accounts.addGuest('Bob', 'h2')
     await accounts.addForeign('s', 'Eve', 'h3', until)
     for (let day = 0; day < 30; day += 1) {
       await clock.advance(DAY)
@@ -339,15 +386,15 @@ export async function accountsContract(
     ])
     await clock.advance(DAY)
     assert.deepEqual(await accounts.keep(['h1', 'h2', 'h3']), ['h1'], 'nobody outlives the end')
-    assert.equal(await accounts.addGuest('Ann', 'ann', 'h4'), null)
-    assert.ok(await accounts.addGuest('Bob', 'bob', 'h5'))
+    assert.equal(await accounts.addGuest('Ann', 'h4'), null)
+    assert.ok(await accounts.addGuest('Bob', 'h5'))
     assert.deepEqual(await accounts.keep([]), [])
   })
 
   check('of many who want one name at once one gets it', async ({ accounts, clock }) => {
     const claims = async (round: string) => {
       const all = await Promise.all(
-        Array.from({ length: 20 }, (_, n) => accounts.addGuest('Ann', 'ann', `${round} ${n}`)),
+        Array.from({ length: 20 }, (_, n) => accounts.addGuest('Ann', `${round} ${n}`)),
       )
       const won = all.flatMap((session) => session ?? [])
       assert.equal(won.length, 1)

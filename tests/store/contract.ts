@@ -515,7 +515,7 @@ async function signUp(
   name: string,
 ): Promise<{ user: User; hash: string }> {
   const hash = crypto.randomUUID()
-  const session = await accounts.addGuest(name, name.toLowerCase(), hash)
+  const session = await accounts.addGuest(name, hash)
   assert.ok(session)
   return { user: session.user, hash }
 }

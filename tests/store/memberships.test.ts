@@ -415,7 +415,7 @@ void test('Postgres', async (t) => {
     const db = await openDatabase(each, await server.lendDatabase(each))
     const here = createMemberships(db.sql)
     const accounts = createAccounts(db.sql, DEFAULT_LIMITS, systemClock)
-    const idOf = async (name: string) => (await accounts.addGuest(name, name, name))!.user.id
+    const idOf = async (name: string) => (await accounts.addGuest(name, name))!.user.id
     const [ann, bob] = [await idOf('ann'), await idOf('bob')]
     await here.create('den', ann)
     const { invite } = (await here.invite('den', ann, HOUR))!
@@ -430,7 +430,7 @@ void test('Postgres', async (t) => {
 async function withPeople(check: (typeof CHECKS)[number]['check'], opened: Opened) {
   const people: string[] = []
   for (const name of ['ann', 'bob', 'eve']) {
-    const first = await opened.accounts.addGuest(name, name, name)
+    const first = await opened.accounts.addGuest(name, name)
     const { id } = first!.user
     await opened.accounts.addDevice(name, id)
     people.push(id)

@@ -142,7 +142,7 @@ void test('the directory in Postgres', async (t) => {
     const { a, db, age, count } = await setUp(each)
     const accounts = createAccounts(db.sql, DEFAULT_LIMITS, systemClock)
     const log = await openLog(db, systemClock)
-    const session = (await accounts.addGuest('Ann', 'ann', 'h1'))!
+    const session = (await accounts.addGuest('Ann', 'h1'))!
     await accounts.addDevice('h1', 'h2', { address: '192.0.2.1', agent: 'a bot' })
     const user = session.user.id
     const [added] = await accounts.devices(user)

@@ -35,7 +35,7 @@ void test('Postgres', async (t) => {
   await t.test('every session that ends is told to the other nodes', async (each) => {
     const [db] = await nodes(each, 1)
     const accounts = createAccounts(db!.sql, DEFAULT_LIMITS, new TestClock())
-    const first = await accounts.addGuest('Ann', 'ann', 'h1')
+    const first = await accounts.addGuest('Ann', 'h1')
     await accounts.addDevice('h1', 'h2')
     await accounts.addDevice('h1', 'h3')
     await accounts.endSessions(first!, false)

@@ -10,6 +10,7 @@ import { test, type TestContext } from 'node:test'
 import { configure, reset, type LogRecord } from '@logtape/logtape'
 import { systemClock } from '../../src/clock.ts'
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { ruleOfNames } from '../../src/auth/names.ts'
 import { DatabaseError, type Draft } from '../../src/store/log.ts'
 import type { PostgresOptions } from '../../src/cluster/postgres.ts'
 import { SQL } from '../../src/search/gin.ts'
@@ -63,7 +64,7 @@ void test('opening Postgres', async (t) => {
     assert.equal(epochs.size, 1)
     assert.match([...epochs][0]!, /^[0-9a-f]{32}$/)
     const meta = await server.query(url, 'SELECT * FROM meta')
-    assert.deepEqual(meta, [{ epoch: [...epochs][0], version: VERSION }])
+    assert.deepEqual(meta, [{ epoch: [...epochs][0], version: VERSION, names: ruleOfNames() }])
   })
 
   await check(

@@ -39,7 +39,7 @@ const waitsFor = (env: Env) =>
 /** Half of the entries are Zora's. */
 async function fill(t: TestContext, env: Env, entries: number, body = 'words') {
   await withLog(t, env, async ({ log, accounts }) => {
-    const { user } = (await accounts.addGuest('Zora', 'zora', 'h'))!
+    const { user } = (await accounts.addGuest('Zora', 'h'))!
     const authors = [user, nthUser(1)]
     for (let n = 0; n < entries; n += 100) {
       await log.append(Array.from({ length: 100 }, (_, nth) => say(authors[nth % 2]!, body)))

@@ -29,7 +29,7 @@ const FAULTS = [
 async function everyFault(t: TestContext, newPlace: NewPlace) {
   const env = await newPlace(t)
   await withLog(t, env, async ({ log, accounts }) => {
-    const session = await accounts.addGuest('Cid', 'cid', 'h')
+    const session = await accounts.addGuest('Cid', 'h')
     await log.enter('lobby', session!.user.id, 'h')
     await log.append([say(ann), say(bob), edit(ann, 1), react(bob, 1), erase(bob, 2), say(ann)])
   })

@@ -49,7 +49,7 @@ async function roundTrip(t: TestContext, newPlace: NewPlace, other: NewPlace) {
   const batches = talks(60).flat()
   const rooms = [...new Set(batches.flat().map(({ room }) => room))]
   const before = await withLog(t, from, async ({ log, accounts }) => {
-    const session = await accounts.addGuest('Ann', 'ann', 'secret-hash')
+    const session = await accounts.addGuest('Ann', 'secret-hash')
     await log.enter('talk-1-a', session!.user.id, 'secret-hash')
     for (const batch of batches) await log.append(batch)
     await log.saveReads([{ room: 'talk-1-a', user: session!.user.id, seq: 2 }])
@@ -98,7 +98,7 @@ async function assertSearched(log: SearchedLog, rooms: readonly string[]) {
 /** A small log with one of each. */
 async function smallLog(t: TestContext, env: Env) {
   await withLog(t, env, async ({ log, accounts }) => {
-    await accounts.addGuest('Ann', 'ann', 'h')
+    await accounts.addGuest('Ann', 'h')
     await log.append([say(ann, 'one'), say(bob, 'two', { replyTo: 1 }), edit(ann, 1, 'three')])
     await log.append([react(bob, 1), erase(bob, 2), say(ann, 'away', { room: 'garden' })])
   })
@@ -164,7 +164,7 @@ async function oneRoom(t: TestContext, newPlace: NewPlace) {
 async function oldFile(t: TestContext, newPlace: NewPlace) {
   const from = await newPlace(t)
   await withLog(t, from, async ({ log, accounts }) => {
-    const { user } = (await accounts.addGuest('Ann', 'ann', 'h'))!
+    const { user } = (await accounts.addGuest('Ann', 'h'))!
     for (const room of ['garden', 'lobby']) await log.enter(room, user.id, 'h')
   })
   const { text } = await run(exportLog, from)

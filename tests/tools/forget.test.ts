@@ -32,7 +32,7 @@ import {
 async function nothingIsLeft(t: TestContext, newPlace: NewPlace) {
   const env = await newPlace(t)
   await withLog(t, env, async ({ log, accounts }) => {
-    const session = await accounts.addGuest('Zora', 'zora', 'h')
+    const session = await accounts.addGuest('Zora', 'h')
     const zora = session!.user
     const room = 'garden'
     for (const name of ['lobby', room]) await log.enter(name, zora.id, 'h')
@@ -62,7 +62,7 @@ async function nothingIsLeft(t: TestContext, newPlace: NewPlace) {
     const again = await run(forget, env, zora.id)
     assert.match(again.text, / 0 messages .* 0 reactions .* 0 entries .* 0 sessions and 0 /)
     await assertRefused(run(forget, env, 'Zora'), 'Zora')
-    const next = await accounts.addGuest('Zora', 'zora', 'h2')
+    const next = await accounts.addGuest('Zora', 'h2')
     assert.notEqual(next?.user.id, zora.id)
   })
   assert.deepEqual(await faults(env), [])
@@ -143,7 +143,7 @@ async function linked(url: string, { user, token }: Account): Promise<Account> {
 test('no byte of the file has the words once the server has ended', async (t) => {
   const env = await newFile(t)
   await withLog(t, env, async ({ log, accounts }) => {
-    const session = await accounts.addGuest('Zora', 'zora', 'h')
+    const session = await accounts.addGuest('Zora', 'h')
     await log.append([say(session!.user, `secret ${'x'.repeat(3_900)}`), say(bob, 'kept')])
     await log.search('lobby', 'secret', 1)
     await run(forget, env, 'Zora')

@@ -68,6 +68,7 @@ test('nobody notices but by the new address of the data', async (t) => {
   back.send({ type: 'say', room: 'lobby', id, body: 'one', mentions: [ann.account.user.id] })
   assert.equal((await back.next('message', (entry) => entry.id === id)).repeat, true)
   assert.deepEqual(await since(url), inSince)
+  assert.equal((await post(`${url}/api/session`, { name: 'Aṇn' })).status, 409)
   const bob = await signIn(url, 'Bob')
   const entered = await post(`${url}/api/rooms/den/members`, { invite }, bob.token)
   assert.equal(entered.status, 204)

@@ -20,8 +20,8 @@ import {
 async function isGiven(t: TestContext, newPlace: NewPlace) {
   const env = await newPlace(t)
   await withLog(t, env, async ({ log, accounts }) => {
-    const zora = (await accounts.addGuest('Zora', 'zora', 'z'))!.user
-    const yves = (await accounts.addGuest('Yves', 'yves', 'y'))!.user
+    const zora = (await accounts.addGuest('Zora', 'z'))!.user
+    const yves = (await accounts.addGuest('Yves', 'y'))!.user
     await log.enter('hall', zora.id, 'z')
     await assertRefused(run(owner, env, 'den', 'Zora'), 'den')
     await assertRefused(run(owner, env, 'hall', 'Zora'), 'hall')

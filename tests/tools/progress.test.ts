@@ -123,7 +123,7 @@ async function shown(command: Command, env: Env, ...args: string[]) {
 
 async function fill(t: TestContext, env: Env) {
   await withLog(t, env, async ({ log, accounts }) => {
-    const { user } = (await accounts.addGuest('Zora', 'zora', 'h'))!
+    const { user } = (await accounts.addGuest('Zora', 'h'))!
     await log.append([say(ann), edit(ann, 1), react(ann, 1)])
     await log.append(Array.from({ length: 600 }, () => say(user)))
   })

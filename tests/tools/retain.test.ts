@@ -26,7 +26,7 @@ async function staysRight(t: TestContext, newPlace: NewPlace) {
   const env = await newPlace(t)
   const old = say(ann, 'apple old')
   await withLog(t, env, async ({ log, accounts }) => {
-    const session = await accounts.addGuest('Cid', 'cid', 'h')
+    const session = await accounts.addGuest('Cid', 'h')
     const { id } = session!.user
     await log.enter('lobby', id, 'h')
     await log.append([old, say(bob, 'apple older'), say(bob, 'apple gone')])

@@ -14,3 +14,8 @@ ALTER TABLE meta ADD COLUMN names TEXT;
 CREATE INDEX rooms_by_owner ON rooms (owner) WHERE owner IS NOT NULL;
 -- A session that was added to others of its user, who must hear of it as of what ended.
 ALTER TABLE revocations ADD COLUMN device TEXT;
+-- What a name reads as in the case that it is written in, beside name_key, which knows no case.
+ALTER TABLE users ADD COLUMN name_look TEXT;
+CREATE UNIQUE INDEX users_by_look ON users (name_look);
+-- Names that a node of an earlier version gave away.
+CREATE INDEX users_without_look ON users (id) WHERE name_key IS NOT NULL AND name_look IS NULL;
