@@ -11,6 +11,7 @@ import { memberRoutes } from './http/members.ts'
 import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
 import { healthRoutes } from './http/health.ts'
+import { invitationRoutes } from './http/invitations.ts'
 import { problem, refusalsTo } from './http/problem.ts'
 import { requestIds } from './http/request-id.ts'
 import { roomRoutes } from './http/rooms.ts'
@@ -56,6 +57,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.route('/api', messageRoutes(services, places))
   app.route('/api', memberRoutes(services))
   app.route('/api', roomRoutes(services))
+  app.route('/api', invitationRoutes(services))
   app.route('/api', userRoutes(services))
   app.all('/api/*', signedIn(services), (c) => problem(c, 'not_found'))
 

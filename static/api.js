@@ -2,11 +2,12 @@
 
 import * as v from 'valibot'
 import { Invitation, Link, LogPage, Nobody, Problem, Rooms } from './protocol.js'
-import { LinkOwner, Revoked, Session, Ticket } from './protocol.js'
+import { InvitedRoom, LinkOwner, Revoked, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
 /** @typedef {v.InferOutput<typeof LogPage>} Found */
+/** @typedef {v.InferOutput<typeof InvitedRoom>} Invited */
 /** @typedef {Partial<v.InferOutput<typeof Problem>> & { status: number, code: string }} Failure */
 /**
  * @template T
@@ -104,6 +105,8 @@ export function createApi({
     invite: (room) => call('POST', `${pathOf(room)}/invites`, Invitation, {}),
     /** Ends all invitations. @param {string} room */
     revokeInvites: (room) => call('DELETE', `${pathOf(room)}/invites`, Revoked),
+    /** What an invitation opens; it is not used. @param {string} room @param {string} invite */
+    look: (room, invite) => call('POST', `${pathOf(room)}/invites/look`, InvitedRoom, { invite }),
     /** Makes one a member, who may then join. @param {string} room @param {string} invite */
     accept: (room, invite) => call('POST', `${pathOf(room)}/members`, nothing, { invite }),
     /** @param {string} room @param {string} user  id */

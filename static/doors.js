@@ -92,6 +92,14 @@ export function createDoors({ api, client, go, tell, redraw }) {
     go(next?.name ?? LOBBY)
   }
 
+  /** @param {string} room @param {import('./api.js').Failure} failure */
+  function refuse(room, failure) {
+    const isOver = failure.code === 'forbidden' || failure.code === 'invalid'
+    const over = `This invitation to ${room} is no longer good. Ask for a new one.`
+    refused.room = room
+    refused.words = isOver ? over : `${failureLine(failure)} Open the link again then.`
+  }
+
   return {
     /** @param {Room} room */
     render(room) {
@@ -114,14 +122,20 @@ export function createDoors({ api, client, go, tell, redraw }) {
       find('people', HTMLElement).focus()
     },
 
-    /** Redeems an invitation, after which one may join. @param {string} room @param {string} token */
-    async accept(room, token) {
-      const { failure } = await api.accept(room, token)
-      const isOver = failure?.code === 'forbidden' || failure?.code === 'invalid'
-      const over = `This invitation to ${room} is no longer good. Ask for a new one.`
-      refused.room = failure ? room : ''
-      refused.words =
-        isOver || !failure ? over : `${failureLine(failure)} Open the link again then.`
+    /**
+     * An invitation was opened: whose room it is is said first, and nobody there sees who looks.
+     * @param {string} room @param {string} invite
+     * @returns {Promise<boolean>} whether to go there
+     */
+    async invited(room, invite) {
+      const { value, failure } = await api.look(room, invite)
+      if (failure) refuse(room, failure)
+      if (failure || value.member) return true
+      if (!(await askToEnter(value))) return false
+      const { failure: fault } = await api.accept(room, invite)
+      refused.room = ''
+      if (fault) refuse(room, fault)
+      return true
     },
 
     /** Why a door is closed. @param {string} room @param {import('./room.js').Shut} why */
@@ -147,6 +161,18 @@ function takeName(form, field, problem, onName) {
     if (fault) input.focus()
     else input.value = ''
   }
+}
+
+/** @param {import('./api.js').Invited} invited */
+function askToEnter({ room, owner, members }) {
+  const who = members > 1 ? `all ${members} people in it` : 'everybody in it'
+  return ask({
+    title: owner ? [owner, ` invites you to ${room}.`] : [`You are invited to ${room}.`],
+    text: [`It is a private room: ${who} will see your name, and that you came in.`],
+    yes: `Enter ${room}`,
+    no: 'No, thanks',
+    isWary: true,
+  })
 }
 
 /** @param {Room} room */

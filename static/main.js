@@ -115,13 +115,21 @@ async function goOn({ session, word = '' }, needs) {
   }
   leaveChat()
   signIn.show(word, needs)
+  const { name } = readAddress(location.pathname)
+  if (secrets.invite && needs !== 'login') setText(notice, `You are invited to ${name}.`)
 }
 
 /** @param {import('./api.js').Session} session */
 async function enter({ user }) {
-  if (page.client?.user.id !== user.id) begin(user)
-  goToAddress()
-  await acceptInvite(secrets.invite)
+  // Asked before one is anywhere: a stranger's room would see who looks in.
+  const { invite } = secrets
+  secrets.invite = null
+  const { name } = readAddress(location.pathname)
+  const goesThere = !invite || (await doors.invited(name, invite))
+  const isNew = page.client?.user.id !== user.id
+  if (isNew) begin(user)
+  if (goesThere) goToAddress()
+  else if (isNew) go(page.settings?.get('last-room') || LOBBY, { replace: true })
   page.client?.start()
 }
 
@@ -143,12 +151,6 @@ function begin(user) {
   const isComingIn = signIn.hide()
   show('chat')
   if (isComingIn) composer.focus()
-}
-
-/** @param {string | null} invite  into the room that the address names */
-async function acceptInvite(invite) {
-  secrets.invite = null
-  if (invite) await doors.accept(current(), invite)
 }
 
 /** @param {State} state @param {number} [code] */

@@ -389,6 +389,13 @@ export const Revoked = v.object({ ended: Count, members: Count })
 export const NewOwner = v.object({ user: Id })
 /** Its answer, and the body of `POST /api/rooms/:room/members`. */
 export const Invitation = v.object({ invite: Token, expiresAt: v.optional(Time) })
+/** Answer to `POST /api/rooms/:room/invites/look`. `member: true`: one is in already. */
+export const InvitedRoom = v.object({
+  room: Room,
+  owner: v.nullable(User),
+  members: Count,
+  member: v.optional(v.literal(true)),
+})
 /** Members of a private room, by id. `since`: null for those from before it was written down. */
 export const Members = v.object({
   room: Room,

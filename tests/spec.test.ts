@@ -217,6 +217,8 @@ async function askAll(ask: Ask, url: string) {
   await ask('GET /api/rooms', { token })
   await ask('POST /api/rooms/{room}/invites', { ...his, body: {} })
   const { body: made } = await ask('POST /api/rooms/{room}/invites', { ...mine, body: {} })
+  await ask('POST /api/rooms/{room}/invites/look', { ...his, body: made })
+  await ask('POST /api/rooms/{room}/invites/look', { ...his, body: { invite: 'x'.repeat(43) } })
   await ask('POST /api/rooms/{room}/members', { ...his, body: { invite: 'x'.repeat(43) } })
   await ask('GET /api/rooms/{room}/members', his)
   await ask('POST /api/rooms/{room}/members', { ...his, body: made })

@@ -35,6 +35,7 @@ const BODIES = {
   NewRoom: protocol.NewRoom,
   NewInvitation: protocol.NewInvitation,
   Invitation: protocol.Invitation,
+  InvitedRoom: protocol.InvitedRoom,
   Members: protocol.Members,
   Revoked: protocol.Revoked,
   NewOwner: protocol.NewOwner,

@@ -156,6 +156,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 204: NO_BODY },
     refusals: [...ofRooms, 'not_found', 'too_many'],
   },
+  'POST /api/rooms/:room/invites/look': {
+    summary: 'What an invitation opens; it is not used',
+    body: 'Invitation',
+    answers: { 200: ['the room, and whose it is', 'InvitedRoom'] },
+    refusals: ofRooms,
+  },
   'POST /api/rooms/:room/members': {
     summary: 'Become a member by an invitation',
     body: 'Invitation',

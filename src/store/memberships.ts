@@ -2,6 +2,7 @@
 
 import { hashSecret, newSecret } from '../auth/secrets.ts'
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { lookAt, type InvitedRoom } from './invitations.ts'
 import { revoke } from './nodes.ts'
 import { did, exec, first, rows, type Sql, type Work } from './sql.ts'
 import { addMember, countMembers, isMember, readMembers } from './members.ts'
@@ -29,6 +30,8 @@ export interface Memberships {
   ): Promise<Invitation | null>
   /** Ends all invitations into a room. @returns null when this user may not */
   revokeInvites(room: string, by: string, as?: Rights): Promise<Revoked | null>
+  /** What an invitation opens, for this user. null: it is not good for this room. */
+  look(room: string, user: string, invite: string): Promise<InvitedRoom | null>
   /** Makes a user a member by an invitation, which one for one person is used up by. */
   admit(room: string, user: string, invite: string): Promise<Admission>
   /** Members of a private room, its owner among them, as a member sees them; by id. */
@@ -125,6 +128,8 @@ export function createMemberships(
           members: yield* countMembers(room),
         }
       }),
+
+    look: (room, user, invite) => sql.run(() => lookAt(sql, room, user, invite)),
 
     admit: (room, user, invite) =>
       sql.transaction(function* () {

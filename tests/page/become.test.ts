@@ -1,4 +1,4 @@
-/** Links that sign one in: opened from anywhere they only ask, and what they ask names both. */
+/** Links that sign one in, or invite: opened from anywhere they only ask, and say who is behind it. */
 
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -6,7 +6,15 @@ import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
-import { holdAppends, newcomer, post, signIn, startServer, type Account } from '../helpers.ts'
+import {
+  connect,
+  holdAppends,
+  newcomer,
+  post,
+  signIn,
+  startServer,
+  type Account,
+} from '../helpers.ts'
 import { acknowledged, axe, button, composer, enter, LIVELY, message, open } from './people.ts'
 import { PHONE, say, soon, until, type Person } from './people.ts'
 
@@ -217,4 +225,67 @@ test('the door’s form, while another tab came in: a question as well', async (
   await isOut(other)
   assert.equal(await whoIs(tab), 'Bob')
   assert.ok(await isFree('Ann'))
+})
+
+test('an invitation from another site: whose room it is, and nobody there has seen who looked', async (t) => {
+  const { url, browser, mallory } = await setUp(t)
+  const site = await startSite(t)
+  await post(`${url}/api/rooms`, { room: 'trap' }, mallory.token)
+  const owner = await connect(t, url, mallory)
+  await owner.join('trap')
+  const response = await post(`${url}/api/rooms/trap/invites`, {}, mallory.token)
+  const address = `${url}/r/trap#invite=${((await response.json()) as { invite: string }).invite}`
+  const vic = await enter(browser, url, 'Vic')
+  await vic.page.goto(site(address)).catch(() => {})
+  await question(vic).getByText('Mallory invites you to trap.').waitFor()
+  assert.equal(new URL(vic.page.url()).hash, '')
+  assert.deepEqual(await axe(vic), [])
+  await until(vic, () => document.activeElement?.textContent === 'No, thanks')
+  await vic.page.keyboard.press('Enter')
+  await composer(vic).waitFor()
+  await soon(() => vic.page.locator('#room-title').textContent(), 'lobby')
+  await say(vic, 'still here')
+  await acknowledged(vic, 'still here')
+  await owner.settle()
+  assert.doesNotMatch(JSON.stringify(owner.events), /Vic/)
+
+  await vic.page.goto(address)
+  await answer(vic, 'Enter trap')
+  await vic.page.locator('#room-title', { hasText: 'trap' }).waitFor()
+  await vic.page.locator('#people-list', { hasText: 'Mallory' }).waitFor({ state: 'attached' })
+  await vic.page.goto('about:blank')
+  await vic.page.goto(address)
+  await vic.page.locator('#people-list', { hasText: 'Mallory' }).waitFor({ state: 'attached' })
+  assert.equal(await question(vic).count(), 0, 'who is a member just goes there')
+  // In a page that is open, too.
+  await vic.page.evaluate((hash) => void (location.hash = hash), new URL(address).hash)
+  await until(vic, () => location.hash === '')
+  assert.equal(await question(vic).count(), 0)
+  assert.deepEqual(vic.complaints, [])
+})
+
+test('an invitation in an open page, and what is said in the chat of either kind of link', async (t) => {
+  const { url, browser, mallory, addressOf } = await setUp(t)
+  await post(`${url}/api/rooms`, { room: 'trap' }, mallory.token)
+  const response = await post(`${url}/api/rooms/trap/invites`, {}, mallory.token)
+  const { invite } = (await response.json()) as { invite: string }
+  const vic = await enter(browser, url, 'Vic')
+  const bot = await connect(t, url, mallory)
+  await bot.join('lobby')
+  await bot.say(
+    'lobby',
+    `my photos: [holidays](${await addressOf()}) and ${url}/r/trap#invite=${invite}`,
+  )
+  await acknowledged(vic, 'my photos')
+  assert.equal(await message(vic, 'my photos').locator('a[href*="#"]').count(), 0)
+  const openTrap = `history.pushState(null, '', '/r/trap'); location.hash = 'invite=${invite}'`
+  await vic.page.evaluate(openTrap)
+  await answer(vic, 'No, thanks')
+  await soon(() => question(vic).count(), 0)
+  await soon(() => vic.page.locator('#room-title').textContent(), 'lobby')
+  await vic.page.evaluate(openTrap)
+  await answer(vic, 'Enter trap')
+  await vic.page.locator('#room-title', { hasText: 'trap' }).waitFor()
+  assert.equal(new URL(vic.page.url()).pathname, '/r/trap')
+  assert.deepEqual(vic.complaints, [])
 })
