@@ -14,7 +14,7 @@ const read = (env: Record<string, string | undefined>) => {
 }
 const problems = (env: Record<string, string>) => readConfig(env).problems ?? []
 
-const DECIMALS = ['MESSAGE_RATE', 'FRAME_RATE', 'READ_RATE', 'SESSION_RATE']
+const DECIMALS = ['MESSAGE_RATE', 'FRAME_RATE', 'READ_RATE', 'SESSION_RATE', 'ROOM_RATE']
 const BURSTS = ['MESSAGE_BURST', 'FRAME_BURST', 'READ_BURST']
 const CONNECTIONS = ['MAX_CONNECTIONS_PER_USER', 'MAX_CONNECTIONS_PER_IP', 'MAX_CONNECTIONS']
 
@@ -115,10 +115,11 @@ test('every variable is heard', () => {
     [limits.messageRate, limits.frameRate, limits.readRate, limits.sessionsPerMinute],
     [100, 101, 102, 103],
   )
-  assert.deepEqual([limits.messageBurst, limits.frameBurst, limits.readBurst], [104, 105, 106])
+  assert.equal(limits.roomChangesPerMinute, 104)
+  assert.deepEqual([limits.messageBurst, limits.frameBurst, limits.readBurst], [105, 106, 107])
   assert.deepEqual(
     [limits.connectionsPerUser, limits.connectionsPerIp, limits.connections],
-    [107, 108, 109],
+    [108, 109, 110],
   )
 })
 

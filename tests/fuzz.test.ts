@@ -13,7 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { CLOSE, events, FRAME_BYTES, parseFrame } from '../static/protocol.js'
-import type { Entry, EventOf, ServerEvent } from '../src/protocol.ts'
+import type { Entry, ServerEvent } from '../src/protocol.ts'
 import { frames } from './arbitraries.ts'
 import { signIn, type Account } from './helpers.ts'
 import { createRandom, type Random } from './random.ts'
@@ -43,7 +43,7 @@ const ENV = {
   ...{ PORT: '0', DATA_FILE: ':memory:', LOG_LEVEL: 'info', SESSION_RATE: '1000000' },
   ...{ MESSAGE_RATE: '1000000', MESSAGE_BURST: '1000000' },
   ...{ FRAME_RATE: '1000000', FRAME_BURST: '1000000' },
-  ...{ READ_RATE: '1000000', READ_BURST: '1000000' },
+  ...{ READ_RATE: '1000000', READ_BURST: '1000000', ROOM_RATE: '1000000' },
   ...{ MAX_CONNECTIONS_PER_USER: '100000', MAX_CONNECTIONS_PER_IP: '100000' },
 }
 
@@ -51,8 +51,6 @@ const ENV = {
 const REFUSALS = new Set(['invalid_frame', 'unknown_type', 'too_long'])
 /** What a good frame may be refused for here. */
 const ANSWERS = new Set(['not_joined', 'not_found', 'forbidden', 'conflict', 'too_many'])
-/** As well where it names one more room that nobody used: for that there is no setting. */
-const isNewRoom = ({ of, code }: EventOf<'error'>) => of === 'join' && code === 'rate_limited'
 /** How a broken stream may end: ws's codes, ours, or those of a close of its own. */
 const ENDS = (code: number) => [1002, 1006, 1007, 1008, 1009, 4500].includes(code)
 const isOwnClose = (code: number) => (code >= 1000 && code <= 1014) || (code >= 3000 && code < 5000)
@@ -220,8 +218,7 @@ async function assault(client: WireClient, { texts, refusals, appends, asked, cl
   const told = refused().map(({ code, of, id, room }) => [code, of, id, room])
   assert.deepEqual(told, refusals)
   for (const error of errors.filter((error) => !isRefusal(error))) {
-    const isFair = ANSWERS.has(error.code) || error.of === 'renew' || isNewRoom(error)
-    assert.ok(isFair, JSON.stringify(error))
+    assert.ok(ANSWERS.has(error.code) || error.of === 'renew', JSON.stringify(error))
   }
   const code = client.all('bye')[0]?.code ?? client.closeCode
   assert.equal(code, close)

@@ -17,7 +17,7 @@ import { startTool } from '../tool.ts'
 export const UNLIMITED = Object.fromEntries(
   [
     ...['MESSAGE_RATE', 'MESSAGE_BURST', 'FRAME_RATE', 'FRAME_BURST', 'READ_RATE', 'READ_BURST'],
-    'SESSION_RATE',
+    ...['SESSION_RATE', 'ROOM_RATE'],
   ].map((name) => [name, '1000000']),
 )
 const MANY = '100000'
