@@ -65,6 +65,12 @@ export const DEFAULT_LIMITS = {
   /** Pages of `join`, `history` and HTTP. */
   readRate: 5,
   readBurst: 40,
+  /** Searches that run at a time, and wait for each user; how long one waits for its turn. ms */
+  searchesAtOnce: 2,
+  searchesWaiting: 4,
+  searchWaitMs: 4_000,
+  /** A search costs one more read for each of these beyond the first. ms */
+  searchMsPerRead: 50,
   /** Memberships for which the list of rooms costs one more. */
   roomsPerRead: 100,
   /** `rate_limited` answers per second and connection; the rest is dropped. */
@@ -223,6 +229,11 @@ export class Buckets {
     const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#rate, this.#burst, now)
     this.#buckets.set(key, bucket)
     return bucket.take(now, tokens)
+  }
+
+  /** As a bucket's; one that is full and forgotten stays so. */
+  pay(key: string, tokens: number, now: number) {
+    this.#buckets.get(key)?.pay(tokens, now)
   }
 
   #sweep(now: number) {

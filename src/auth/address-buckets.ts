@@ -21,4 +21,10 @@ export class AddressBuckets {
     if (retryAfterMs > 0 || site === null) return retryAfterMs
     return this.#sites.take(site, now, tokens)
   }
+
+  /** As a bucket's, of which something was taken before. */
+  pay(address: string, tokens: number, now: number) {
+    this.#addresses.pay(address, tokens, now)
+    this.#sites.pay(siteOf(address) ?? '', tokens, now)
+  }
 }

@@ -46,4 +46,10 @@ export class Charges {
     purse[of].pay(-tokens, now)
     return { reason: `too many ${WORK[of]} from this address`, retryAfterMs }
   }
+
+  /** Takes what work turned out to cost, behind what was taken before. */
+  pay(of: Charged, purse: Purse, address: string, now: number, tokens: number) {
+    purse[of].pay(tokens, now)
+    this.#byAddress[of].pay(address, tokens, now)
+  }
 }

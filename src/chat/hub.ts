@@ -155,6 +155,11 @@ export class Hub {
     return this.#charges.take(of, this.user(user), address, this.clock.now(), tokens)
   }
 
+  /** Takes what work that was charged turned out to cost more; the next waits for it. */
+  pay(of: Charged, user: string, address: string, tokens: number) {
+    this.#charges.pay(of, this.user(user), address, this.clock.now(), tokens)
+  }
+
   add(connection: Subscriber) {
     const { id } = connection.user
     this.connections.add(connection)

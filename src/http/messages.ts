@@ -11,11 +11,13 @@ import { encode, fitStep } from '../chat/tail.ts'
 import type { Entrance, Outcome } from '../store/log.ts'
 import type { FrameOf } from '../protocol.ts'
 import { credentialOf } from './auth.ts'
+import type { Limits } from '../limits.ts'
 import type { Places } from './places.ts'
 import { problem, readBody } from './problem.ts'
 import { tooOften } from './rate-limit.ts'
 import { inRoom } from './rooms.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
+import { Turns } from './turns.ts'
 
 const PRIVATE = { detail: 'this room is private' }
 /** Sessions that ended under a stream, whose readers are told not to come back; the newest. */
@@ -26,6 +28,7 @@ type Reply<T> = Promise<T | Response>
 
 export function messageRoutes(services: Services, places: Places): Hono<HearthEnv> {
   const ended = createNewest(MOST_ENDED)
+  const turns = new Turns(services.clock, services.config.limits)
   const routes = new Hono<HearthEnv>()
   // To a browser that comes back on its own this says that it need not: a 401 would be an error.
   routes.use('/rooms/:room/events', async (c, next) => {
@@ -35,7 +38,7 @@ export function messageRoutes(services: Services, places: Places): Hono<HearthEn
     routes.use(`/rooms/:room/${name}`, inRoom(services))
   }
   routes.get('/rooms/:room/messages', (c) => readMessages(c, services))
-  routes.get('/rooms/:room/search', (c) => searchMessages(c, services))
+  routes.get('/rooms/:room/search', (c) => searchMessages(c, services, turns))
   routes.post('/rooms/:room/messages', (c) => postMessage(c, services))
   routes.get('/rooms/:room/events', (c) => followEvents(c, services, places, ended))
   return routes
@@ -68,8 +71,8 @@ async function readMessages(c: RoomContext, services: Services) {
   return c.body(text, 200, { 'Content-Type': 'application/json' })
 }
 
-async function searchMessages(c: RoomContext, services: Services) {
-  const { hub, search, config } = services
+async function searchMessages(c: RoomContext, services: Services, turns: Turns) {
+  const { hub, search, config, clock } = services
   if (!search) return problem(c, 'not_found', { detail: 'search is switched off here' })
   const query = v.safeParse(Search, c.req.query())
   if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
@@ -77,8 +80,22 @@ async function searchMessages(c: RoomContext, services: Services) {
   if (entrance instanceof Response) return entrance
   const { q, before, limit = config.limits.pageEntries } = query.output
   const room = c.req.param('room')
-  const page = await search.search(room, q, limit, before)
+  const { id } = c.var.session.user
+  const address = addressOf(c, config)
+  const page = await turns.run(id, address, async () => {
+    const started = clock.now()
+    try {
+      return await search.search(room, q, limit, before)
+    } finally {
+      hub.pay('reads', id, address, searchPrice(clock.now() - started, config.limits))
+    }
+  })
   return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, config.limits.stepBytes) })
+}
+
+/** In reads, beside the one that was charged. None is so dear that its user reads nothing for long. */
+function searchPrice(ms: number, { searchMsPerRead, readBurst }: Limits) {
+  return Math.min(readBurst, Math.max(0, ms / searchMsPerRead - 1))
 }
 
 async function postMessage(c: RoomContext, services: Services) {

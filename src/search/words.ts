@@ -46,7 +46,18 @@ export function phrasesOf(query: string): Phrase[] {
       if (words.length > 0) phrases.set(`${isExact} ${words.join(' ')}`, { words, isExact })
     }
   }
-  return [...phrases.values()]
+  const found = [...phrases.values()]
+  return found.map((phrase, nth) => (nth === found.length - 1 ? phrase : exactIfShort(phrase)))
+}
+
+/**
+ * A word of one letter is whole, unless it is the last and may be going on: as beginnings a few of
+ * them are those of all that was ever said.
+ */
+function exactIfShort(phrase: Phrase): Phrase {
+  const [word = ''] = phrase.words
+  const isLetter = phrase.words.length === 1 && [...word].length === 1
+  return isLetter ? { ...phrase, isExact: true } : phrase
 }
 
 /** Whether a text, as `wordsOf` gives it, has all of the phrases. */

@@ -280,6 +280,28 @@ test('a search that takes too long is refused for now, which is no fault and no 
   assert.equal(faults.length, 1)
 })
 
+test('a search is paid for by the time it takes, so that one cannot ask for long ones at the rate of short ones', async (t) => {
+  let takes = 0
+  const search: Search = {
+    search: async () => {
+      clock.skip(takes)
+      return { messages: [], head: 0, more: false }
+    },
+    note: () => {},
+    close: async () => {},
+  }
+  const { clock, hub, get, signIn } = openApp(t, { search })
+  const { readBurst, readRate, searchMsPerRead } = hub.limits
+  const { bearer } = await signIn('Ann')
+  const ask = async () => (await get('/api/rooms/lobby/search?q=words', bearer)).status
+  for (let n = 0; n < readBurst; n += 1) assert.equal(await ask(), 200)
+  assert.equal(await ask(), 429)
+  clock.skip((readBurst / readRate) * 1_000)
+  takes = searchMsPerRead * 20
+  // Of the time itself some flows in.
+  assert.deepEqual([await ask(), await ask(), await ask(), await ask()], [200, 200, 200, 429])
+})
+
 test('where search is switched off there is none', async (t) => {
   const { get, signIn } = openApp(t, { search: undefined })
   const { bearer } = await signIn('Ann')

@@ -18,6 +18,12 @@ import { openLog, type SearchedLog } from '../store/opened.ts'
 /** The versions before there was an index, and while each append wrote it. */
 const WITHOUT_WORDS = 2
 const WORDS_WITH_APPEND = 3
+/** What version 7 added to tables that were there. */
+const SINCE_7 = [
+  ...[['sessions', 'made_at'] as const, ['sessions', 'address'] as const],
+  ...[['sessions', 'agent'] as const, ['members', 'since'] as const],
+  ...[['invites', 'once'] as const, ['meta', 'names'] as const],
+]
 
 async function open(t: TestContext, file = `${tempFolder(t)}/hearth.db`) {
   const clock = new TestClock()
@@ -39,7 +45,9 @@ async function seqs(log: SearchedLog, query: string, room = 'lobby') {
 function forgetWords(file: string) {
   const db = runtime.openSqlite(file)
   db.exec(`DROP TABLE words; DROP TABLE room_numbers; DROP TABLE revocations;
-    ALTER TABLE rooms DROP COLUMN indexed; PRAGMA user_version = ${WITHOUT_WORDS}`)
+    ALTER TABLE rooms DROP COLUMN indexed; DROP INDEX rooms_by_owner`)
+  for (const [table, column] of SINCE_7) db.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`)
+  db.exec(`PRAGMA user_version = ${WITHOUT_WORDS}`)
   db.close()
 }
 

@@ -37,6 +37,10 @@ const FOUND: [query: string, ...seqs: number[]][] = [
   ['"cat the"'],
   ['"cat mat', 1],
   ['cat-do', 2, 4],
+  // One letter before others is a word, and no beginning.
+  ['cat d', 2, 4],
+  ['d cat'],
+  ['s said', 12],
   ['creme', 3, 5],
   ['BRÛLÉ', 3],
   ['strasse', 3],

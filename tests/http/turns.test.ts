@@ -1,0 +1,81 @@
+/** Turns: whose search comes next, how many may wait, and that each is waited for only so long. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Turns } from '../../src/http/turns.ts'
+import { DEFAULT_LIMITS } from '../../src/limits.ts'
+import { SearchTooLong } from '../../src/store/log.ts'
+import { TestClock, turn } from '../helpers.ts'
+
+const HERE = '192.0.2.1'
+
+function open(searchesAtOnce = 1) {
+  const clock = new TestClock()
+  const turns = new Turns(clock, { ...DEFAULT_LIMITS, searchesAtOnce })
+  const begun: string[] = []
+  const ends: (() => void)[] = []
+  const refused: string[] = []
+  /** A search that ends when it is told to. */
+  const ask = (user: string, address = HERE) => {
+    const work = async () => {
+      begun.push(user)
+      await new Promise<void>((resolve) => ends.push(resolve))
+    }
+    turns.run(user, address, work).catch((error: unknown) => {
+      assert.ok(error instanceof SearchTooLong)
+      refused.push(`${user}: ${error.message}`)
+    })
+  }
+  /** Ends the oldest that runs. */
+  const end = async () => {
+    ends.shift()?.()
+    await turn()
+  }
+  return { clock, turns, begun, refused, ask, end }
+}
+
+test('one who asks for much waits behind others who ask for little', async () => {
+  const { begun, ask, end } = open()
+  for (const user of ['ann', 'ann', 'ann', 'ann', 'bob', 'cid', 'bob']) ask(user)
+  for (let n = 0; n < 7; n += 1) await end()
+  assert.deepEqual(begun, ['ann', 'bob', 'cid', 'ann', 'bob', 'ann', 'ann'])
+})
+
+test('many users of one address wait behind one of another', async () => {
+  const { begun, ask, end } = open()
+  for (let n = 0; n < 20; n += 1) ask(`guest ${n}`)
+  ask('ann', '192.0.2.2')
+  await turn()
+  await end()
+  await end()
+  assert.deepEqual(begun, ['guest 0', 'ann', 'guest 1'])
+})
+
+test('a few run at a time, and one for each user; a few of each wait', async () => {
+  const { begun, refused, ask, end } = open(2)
+  for (let n = 0; n < 6; n += 1) ask('ann')
+  await turn()
+  assert.deepEqual(begun, ['ann'])
+  assert.deepEqual(refused, ['ann: too many searches of yours are waiting'])
+  for (const user of ['bob', 'cid']) ask(user)
+  await turn()
+  assert.deepEqual(begun, ['ann', 'bob'])
+  await end()
+  assert.deepEqual(begun, ['ann', 'bob', 'cid'], 'ann had a turn before')
+})
+
+test('who waits too long is told so, and what fails gives its turn back', async () => {
+  const { clock, turns, begun, refused, ask, end } = open()
+  await assert.rejects(
+    turns.run('ann', HERE, () => Promise.reject(new Error('broken'))),
+    /broken/,
+  )
+  ask('ann')
+  ask('bob')
+  await clock.advance(DEFAULT_LIMITS.searchWaitMs)
+  assert.deepEqual(refused, ['bob: other searches took too long'])
+  await end()
+  ask('bob')
+  await turn()
+  assert.deepEqual(begun, ['ann', 'bob'])
+})
