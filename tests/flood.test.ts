@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS } from '../src/limits.ts'
 import type { Flood, Report } from './flooder.ts'
 import { signIn, type Account } from './helpers.ts'
 import { ROOT, startProcess } from './process.ts'
+import type { StrangerFlood, StrangerManner, StrangerReport } from './strangers.ts'
 import { openWire, takeTickets, type WireClient } from './wire.ts'
 
 const { messageBurst, messageRate, refusalRate } = DEFAULT_LIMITS
@@ -25,13 +26,13 @@ const MOST_MS = 250
 const CLOSED_WITHIN_MS = 2_000
 /** From our close to the end of the socket, and what a busy machine adds. ms */
 const ENDED_WITHIN_MS = DEFAULT_LIMITS.closeMs + 3_000
-const FLOOD_MS = 2_000
+const FLOOD_MS = Number(process.env.FLOOD_MS ?? 2_000)
 /** Long enough to see that who ignores a close is cut off. */
 const DEAF_MS = ENDED_WITHIN_MS + 500
 /** Deno ends a connection on which anything follows our close: RST, so that the code may be lost. */
 const CLOSES = new Set(process.versions.deno ? [4029, 1006] : [4029])
 /** Two honest clients in turn: each says its burst in this time. ms */
-const BEAT_MS = 50
+const BEAT_MS = FLOOD_MS / (messageBurst * 2)
 const LEAST_WAITS = 10
 /** A measure that fails is taken again, as the machine may have been busy with something else. */
 const TRIES = 3
@@ -41,9 +42,9 @@ const ON_DENO = ['run', '--allow-all', '--no-check', PROGRAM]
 const ON_NODE = ['--import', 'tsx', PROGRAM]
 
 /** A server whose limits are the default ones, but for those of an address. */
-async function openHouse(t: TestContext) {
+async function openHouse(t: TestContext, connectionsPerIp = 1_000) {
   const env = { PORT: '0', DATA_FILE: ':memory:', LOG_LEVEL: 'info' }
-  const roomy = { SESSION_RATE: '100000', MAX_CONNECTIONS_PER_IP: '1000' }
+  const roomy = { SESSION_RATE: '100000', MAX_CONNECTIONS_PER_IP: String(connectionsPerIp) }
   const server = startProcess(t, { ...env, ...roomy })
   const url = await server.url()
   let people = 0
@@ -54,7 +55,10 @@ async function openHouse(t: TestContext) {
 type House = Awaited<ReturnType<typeof openHouse>>
 
 /** A process whose clients are in the room. @returns lets them flood, and hears of it */
-async function hireFlooders(t: TestContext, flood: Flood): Promise<() => Promise<Report[]>> {
+async function hireFlooders<R = Report[]>(
+  t: TestContext,
+  flood: Flood | StrangerFlood,
+): Promise<() => Promise<R>> {
   const child = spawn(process.execPath, process.versions.deno ? ON_DENO : ON_NODE, {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -68,7 +72,7 @@ async function hireFlooders(t: TestContext, flood: Flood): Promise<() => Promise
     return value
   }
   assert.equal(await order(JSON.stringify(flood)), 'ready')
-  return async () => JSON.parse(await order('go')) as Report[]
+  return async () => JSON.parse(await order('go')) as R
 }
 
 /** Two honest clients who say something in turn while `work` goes on. */
@@ -241,6 +245,93 @@ test('a flood costs nobody but the flooder', async (t) => {
       }
     })
   })
+})
+
+/* ------------------------------------------------------------------ strangers */
+
+/** How much memory strangers may make a server take. KiB */
+const MOST_RSS_KIB = 100 * 1_024
+/** How many more files may be open after a flood than before. */
+const MOST_FILES = 10
+const STRANGERS = 50
+/** Before memory is counted: what a runtime allocates once, for the page and for connections. */
+const WARM_UP = { strangers: 10, lastsMs: 500 }
+/** Longest wait for a server to be as it was. ms */
+const CALM_MS = 15_000
+
+/** What strangers must not take, read in /proc; null where there is none. */
+function takenBy({ server: { pid } }: House) {
+  if (!existsSync(`/proc/${pid}/fd`)) return null
+  const rss = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return { files: readdirSync(`/proc/${pid}/fd`).length, rss: Number(rss) }
+}
+
+/** The most memory that a server has had while `work` goes on. KiB */
+async function highestRss(house: House, work: Promise<unknown>) {
+  let isOver = false
+  let most = 0
+  void work.finally(() => (isOver = true))
+  while (!isOver) {
+    most = Math.max(most, takenBy(house)?.rss ?? 0)
+    await pause(20)
+  }
+  return most
+}
+
+/** Strangers flood while two talk, up to three times; afterwards the server is as it was. */
+async function endure(
+  t: TestContext,
+  [house, calmHouse]: readonly [House, House],
+  manner: StrangerManner,
+) {
+  const hire = (flood: { strangers: number; lastsMs: number }) =>
+    hireFlooders<StrangerReport>(t, { ...flood, url: house.url, manner })
+  const files = takenBy(house)?.files ?? 0
+  await (
+    await hire(WARM_UP)
+  )()
+  const figures: string[] = []
+  for (let times = 1; times <= TRIES; times += 1) {
+    const flood = await hire({ strangers: STRANGERS, lastsMs: FLOOD_MS })
+    const [before, rss] = [processorOf(house), takenBy(house)?.rss ?? 0]
+    let end = () => {}
+    const flooded = new Promise<void>((resolve) => (end = resolve))
+    const room = `${manner}-${times}`
+    const [{ result, waits }, { waits: calmWaits }, most] = await Promise.all([
+      talkDuring(t, house, room, () => flood().finally(end)),
+      talkDuring(t, calmHouse, room, () => flooded),
+      highestRss(house, flooded),
+    ])
+    const strain = strainSince(house, before)
+    figures.push(
+      `p99 ${p99(waits).toFixed()} ms, elsewhere ${p99(calmWaits).toFixed()} ms, ` +
+        `${((most - rss) / 1_024).toFixed()} MiB more, ${JSON.stringify(result)}, ` +
+        `machine ${strain.toFixed(1)} times too slow`,
+    )
+    assert.ok(result.opened >= STRANGERS, figures.join('; '))
+    const isFast = p99(waits) <= p99(calmWaits) + MOST_MS * strain
+    if (isFast && most - rss <= MOST_RSS_KIB) break
+    assert.ok(times < TRIES, figures.join('; '))
+  }
+  t.diagnostic(`${manner}: ${figures.join('; ')}`)
+  const deadline = performance.now() + CALM_MS
+  while ((takenBy(house)?.files ?? 0) > files + MOST_FILES) {
+    assert.ok(performance.now() < deadline, `${takenBy(house)?.files} files, before ${files}`)
+    await pause(20)
+  }
+}
+
+test('fifty strangers without a session take neither memory nor time', async (t) => {
+  const houses = [await openHouse(t, 64), await openHouse(t, 64)] as const
+  await t.test('who pile requests up and read no answer', (t) => endure(t, houses, 'pile'))
+  await t.test('who open connections and say nothing', (t) => endure(t, houses, 'silence'))
+  await t.test('who ask as fast as they are answered', (t) => endure(t, houses, 'haste'))
+  for (const { server } of houses) {
+    assert.doesNotMatch(
+      server.output.stdout + server.output.stderr,
+      /\n\s+at |"level":"(ERROR|FATAL)"/,
+    )
+  }
 })
 
 test('who is too fast, but not by far, is told and stays', async (t) => {

@@ -1,11 +1,13 @@
 /**
  * Clients that send as fast as they can, in a process of their own. Reads a `Flood` as one line of
- * JSON, connects, prints `ready`; floods at the next line, and prints all `Report`s as one.
+ * JSON, connects, prints `ready`; floods at the next line, and prints all `Report`s as one. For a
+ * `StrangerFlood` it is one `StrangerReport`.
  */
 
 import { createInterface } from 'node:readline'
 import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
+import { harass, type StrangerFlood } from './strangers.ts'
 import { openWire, takeTickets, wire, type WireClient } from './wire.ts'
 
 export interface Flood {
@@ -47,7 +49,13 @@ if (process.argv[1] === new URL(import.meta.url).pathname) await main()
 
 async function main() {
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-  const flood = JSON.parse((await lines.next()).value) as Flood
+  const flood = JSON.parse((await lines.next()).value) as Flood | StrangerFlood
+  if ('strangers' in flood) {
+    console.log('ready')
+    await lines.next()
+    console.log(JSON.stringify(await harass(flood)))
+    process.exit(0)
+  }
   const clients = await Promise.all(flood.tokens.map((token) => enter(flood, token)))
   console.log('ready')
   await lines.next()

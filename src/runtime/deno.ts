@@ -14,6 +14,9 @@ import { openSqlite } from './sqlite.js'
  */
 const IDLE_TIMEOUT = 240
 
+/** Requests that are begun in one turn of the loop. */
+const REQUESTS_PER_TURN = 32
+
 /** After a server that gave up accepting, until the next one. ms */
 const SHORTEST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
@@ -27,6 +30,7 @@ export const runtime: Runtime = {
   name: `deno ${Deno.version.deno}`,
 
   serve: async (app, options) => {
+    const turns = createTurns()
     const listen = (port: number) =>
       Deno.serve(
         {
@@ -39,6 +43,7 @@ export const runtime: Runtime = {
         },
         async (request, info) => {
           const { method, url, headers } = request
+          await turns.take()
           // Over HTTP/2 and 1.0 there may be no `Host`.
           if (!isClear(method, url, headers.get('host'))) {
             options.onRefusal(info.remoteAddr.hostname, 'unclear')
@@ -94,6 +99,28 @@ export const runtime: Runtime = {
   encode: (text) => ({ data: text, size: Buffer.byteLength(text) }),
 
   openSqlite,
+}
+
+/**
+ * Lets so many requests through in one turn of the loop. What is pipelined on some connections
+ * would go one behind the other, before any WebSocket has its turn (p99 beside fifty who pipeline
+ * 600 ms and more, so 160 ms). Those that waited go on together: no more than there are connections.
+ */
+function createTurns() {
+  let taken = 0
+  let next: Promise<void> | null = null
+  const take = (): Promise<void> | undefined => {
+    taken += 1
+    next ??= new Promise((resolve) => {
+      setTimeout(() => {
+        taken = 0
+        next = null
+        resolve()
+      }, 0)
+    })
+    return taken > REQUESTS_PER_TURN ? next : undefined
+  }
+  return { take }
 }
 
 /** What `Deno.serve` gives to the app; `app.request()` in tests gives nothing. */
