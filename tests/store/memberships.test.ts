@@ -48,6 +48,25 @@ const CHECKS: {
     },
   },
   {
+    title: 'an invitation says what it opens, as often as it is asked, while it is good',
+    check: async ({ here, there, expire, people: [ann, bob] }) => {
+      await here.create('den', ann!)
+      await here.create('attic', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR, true))!
+      const ofBob = await there.look('den', bob!, invite)
+      assert.deepEqual([ofBob?.owner?.id, ofBob?.members, ofBob?.isMember], [ann, 1, false])
+      assert.deepEqual(await there.look('den', ann!, invite), { ...ofBob, isMember: true })
+      assert.equal(await here.look('attic', bob!, invite), null)
+      assert.equal(await here.look('den', bob!, 'x'.repeat(43)), null)
+      assert.equal(await here.admit('den', bob!, invite), 'admitted', 'and is not used up by it')
+      assert.equal(await here.look('den', bob!, invite), null)
+      const { invite: late } = (await here.invite('den', ann!, HOUR))!
+      assert.equal((await there.look('den', bob!, late))?.members, 2)
+      await expire()
+      assert.equal(await there.look('den', bob!, late), null)
+    },
+  },
+  {
     title: 'a room that somebody is in cannot be made private',
     check: async ({ here, log, people: [ann, bob] }) => {
       await log.enter('lobby', bob!, bob!)

@@ -49,6 +49,18 @@ test('a ticket is redeemed once', async (t) => {
   assert.equal(answers[0]?.address, '1.2.3.4')
 })
 
+test('a ticket can be looked at, and is not used up by it', async (t) => {
+  const { clock, tickets, links } = open(t)
+  const { ticket } = await tickets.issue(pass)
+  assert.deepEqual([await tickets.look(ticket), await tickets.look(ticket)], [pass, pass])
+  assert.equal(await links.look(ticket), null)
+  assert.deepEqual(await tickets.redeem(ticket), pass)
+  assert.equal(await tickets.look(ticket), null)
+  const { ticket: late } = await tickets.issue(pass)
+  await clock.advance(30_000)
+  assert.equal(await tickets.look(late), null)
+})
+
 test('a ticket is good for 30 s', async (t) => {
   const { clock, tickets } = open(t)
   const [a, b] = [await tickets.issue(pass), await tickets.issue(pass)]
