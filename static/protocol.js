@@ -115,7 +115,12 @@ export const Body = v.pipe(
   v.check((text) => fits(text, BODY_LENGTH), TOO_LONG),
 )
 
-export const User = v.object({ id: Id, name: StoredName })
+/** A user. `kind`: an admin, or vouched for by the chat's own sign-in; guests have none. */
+export const User = v.object({
+  id: Id,
+  name: StoredName,
+  kind: v.optional(v.picklist(['admin', 'foreign'])),
+})
 
 /* ------------------------------------------------------------------ client → server */
 

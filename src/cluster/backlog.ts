@@ -1,5 +1,6 @@
 /** What fits a NOTIFY: heads and hints in few bytes, and those that wait for their turn. */
 
+import type { User } from '../protocol.ts'
 import * as v from 'valibot'
 import * as schemas from '../../static/protocol.js'
 import type { Hint } from '../chat/bus.ts'
@@ -7,13 +8,16 @@ import type { Hint } from '../chat/bus.ts'
 /** Above this many that wait, only heads are taken. */
 const MAX_WAITING = 1_000
 
+/** Of a user, as everybody is told it; guests have none. JSON has null for it. */
+const KIND = v.nullish(v.unwrap(schemas.User.entries.kind))
+
 /** A room's head, or something that does not last. */
 const News = v.union([
   schemas.Seq,
   v.tuple([v.literal('presence')]),
-  v.tuple([v.literal('typing'), schemas.Id, schemas.User.entries.name]),
+  v.tuple([v.literal('typing'), schemas.Id, schemas.User.entries.name, KIND]),
   v.tuple([v.literal('read'), schemas.Id, schemas.Seq]),
-  v.tuple([v.literal('admitted'), schemas.Id, schemas.User.entries.name, v.string()]),
+  v.tuple([v.literal('admitted'), schemas.Id, schemas.User.entries.name, v.string(), KIND]),
   v.tuple([v.literal('owner'), schemas.Id]),
 ])
 const Pair = v.tuple([schemas.Room, News])
@@ -80,8 +84,9 @@ function toPair(hint: Hint): Pair {
   if (type === 'entries') return [room, hint.entries.at(-1)!.seq]
   if (type === 'head') return [room, hint.head]
   if (type === 'presence') return [room, [type]]
-  if (type === 'typing') return [room, [type, hint.user.id, hint.user.name]]
-  if (type === 'admitted') return [room, [type, hint.user.id, hint.user.name, hint.at]]
+  if (type === 'typing') return [room, [type, hint.user.id, hint.user.name, hint.user.kind]]
+  if (type === 'admitted')
+    return [room, [type, hint.user.id, hint.user.name, hint.at, hint.user.kind]]
   if (type === 'owner') return [room, [type, hint.owner]]
   return [room, [type, hint.user, hint.seq]]
 }
@@ -89,10 +94,14 @@ function toPair(hint: Hint): Pair {
 function toHint([room, news]: Pair): Hint {
   if (typeof news === 'number') return { type: 'head', room, head: news }
   if (news[0] === 'presence') return { type: 'presence', room }
-  if (news[0] === 'typing') return { type: 'typing', room, user: { id: news[1], name: news[2] } }
+  if (news[0] === 'typing') return { type: 'typing', room, user: toUser(news[1], news[2], news[3]) }
   if (news[0] === 'owner') return { type: 'owner', room, owner: news[1] }
   if (news[0] === 'admitted') {
-    return { type: 'admitted', room, user: { id: news[1], name: news[2] }, at: news[3] }
+    return { type: 'admitted', room, user: toUser(news[1], news[2], news[4]), at: news[3] }
   }
   return { type: 'read', room, user: news[1], seq: news[2] }
+}
+
+function toUser(id: string, name: string, kind: User['kind'] | null): User {
+  return { id, name, ...(kind && { kind }) }
 }

@@ -3,6 +3,7 @@
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
 import { ended, forgetEnded, type Directory } from '../store/nodes.ts'
+import { toUser } from '../store/rows.ts'
 import { did, exec, first, rows } from '../store/sql.ts'
 import type { Postgres } from './postgres.ts'
 
@@ -55,14 +56,16 @@ export function createDirectory(
 
     presence: (rooms) =>
       sql.run(function* () {
-        const here = yield* rows<{ room: string; id: string; name: string }>(
-          `SELECT DISTINCT ON (room, user_id) room, user_id AS id, name
-           FROM presence JOIN nodes USING (node)
+        const here = yield* rows<{ room: string; id: string; name: string; kind: string | null }>(
+          `SELECT DISTINCT ON (room, user_id) room, user_id AS id, presence.name, users.kind
+           FROM presence JOIN nodes USING (node) LEFT JOIN users ON users.id = user_id
            WHERE room = ANY ($1) AND node <> $2 AND seen_at > ${fromNow('$3')} ORDER BY room, user_id`,
           ...[rooms, node, -aliveMs],
         )
         const byRoom = new Map<string, User[]>()
-        for (const { room, ...user } of here) byRoom.set(room, [...(byRoom.get(room) ?? []), user])
+        for (const { room, id, name, kind } of here) {
+          byRoom.set(room, [...(byRoom.get(room) ?? []), toUser(id, name, kind)])
+        }
         return byRoom
       }),
 

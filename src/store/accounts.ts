@@ -12,6 +12,7 @@ import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
 import { devicesOf, idIs, keep, type Device } from './devices.ts'
+import { toUser } from './rows.ts'
 import { revoke } from './nodes.ts'
 import { endInvitesOf } from './owners.ts'
 import { did, exec, first, rows, type Sql, type Value, type Work } from './sql.ts'
@@ -81,6 +82,7 @@ interface SessionRow {
   hash: string
   user_id: string
   name: string
+  kind: string
   role: Role
   seen_at: number | string
   expires_at: number | string | null
@@ -212,7 +214,7 @@ function idleSince({ clock, limits }: Book) {
 
 function* find(book: Book, hash: string): Work<Session | null> {
   const row = yield* first<SessionRow>(
-    `SELECT sessions.*, users.name FROM sessions JOIN users ON users.id = user_id
+    `SELECT sessions.*, users.name, users.kind FROM sessions JOIN users ON users.id = user_id
      WHERE hash = $1 AND seen_at > $2 AND (expires_at IS NULL OR expires_at > $3)`,
     ...[hash, idleSince(book), book.clock.date()],
   )
@@ -384,7 +386,7 @@ function* freeName(user: string) {
 function toSession(row: SessionRow, idleSessionMs: number): Session {
   return {
     hash: row.hash,
-    user: { id: row.user_id, name: row.name },
+    user: toUser(row.user_id, row.name, row.kind),
     role: row.role,
     expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
     idleUntil: new Date(new Date(row.seen_at).getTime() + idleSessionMs),

@@ -65,8 +65,9 @@ function createAppend({ sql, appendSql = sql, clock, onAppended, ...options }: L
     const before = await appendNew(rows)
     return (
       before &&
-      rows.map((row) => {
-        const entry = toEntry({ ...row, seq: row.seq + (before.get(row.room) ?? 0) })
+      rows.map((row, index) => {
+        const seq = row.seq + (before.get(row.room) ?? 0)
+        const entry = toEntry({ ...row, seq }, drafts[index]!.author)
         return { entry, repeat: false }
       })
     )

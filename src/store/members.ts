@@ -1,6 +1,7 @@
 /** Who is in a private room: coming in, and the list of them. */
 
 import type { User } from '../protocol.ts'
+import { toUser } from './rows.ts'
 import { did, first, rows, type Sql, type Work } from './sql.ts'
 
 export interface MembersOptions {
@@ -52,14 +53,14 @@ const IS_IN = `EXISTS (SELECT 1 FROM rooms WHERE room = $1 AND private AND (owne
 
 /** The room $1 as $2 finds it, and its owner where that left, as it may come back. */
 const LIST_DOOR = `
-  SELECT private, ${IS_IN} AS inside, users.id, users.name FROM rooms LEFT JOIN users
+  SELECT private, ${IS_IN} AS inside, users.id, users.name, users.kind FROM rooms LEFT JOIN users
     ON users.id = owner AND ${CAN_COME}
     AND NOT EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = users.id)
   WHERE room = $1`
 
 /** Members of the room $1: $3 after which id, $4 how many. */
 const listing = (since?: Date) => `
-  SELECT users.id, users.name, members.since, rooms.owner = users.id AS owner
+  SELECT users.id, users.name, users.kind, members.since, rooms.owner = users.id AS owner
   FROM members JOIN users ON users.id = members.user_id JOIN rooms ON rooms.room = members.room
   WHERE members.room = $1 AND ${IS_IN} AND members.user_id > $3 AND ${CAN_COME}
     ${since ? 'AND members.since >= $5' : ''}
@@ -68,6 +69,7 @@ const listing = (since?: Date) => `
 interface MemberRow {
   id: string
   name: string
+  kind: string | null
   since: number | string | null
   owner: boolean | number
 }
@@ -83,22 +85,23 @@ export function* readMembers(
     inside: boolean | number
     id: string | null
     name: string | null
+    kind: string | null
   }>(LIST_DOOR, room, asker)
   if (!door?.private) return { refusal: 'public' }
   if (!door.inside) return { refusal: 'forbidden' }
   const values = [room, asker, after, limit + 1, ...(since ? [since] : [])]
   const found = yield* rows<MemberRow>(listing(since), ...values)
-  const { id, name } = door
+  const { id, name, kind } = door
   if (id && name && id > after && !since) {
-    found.push({ id, name, since: null, owner: true })
+    found.push({ id, name, kind, since: null, owner: true })
     found.sort((a, b) => (a.id < b.id ? -1 : 1))
   }
   return { members: found.slice(0, limit).map(toMember), more: found.length > limit }
 }
 
-function toMember({ id, name, since, owner }: MemberRow): Member {
+function toMember({ id, name, kind, since, owner }: MemberRow): Member {
   return {
-    user: { id, name },
+    user: toUser(id, name, kind),
     since: since === null ? null : new Date(since),
     ...(owner ? { owner: true as const } : {}),
   }

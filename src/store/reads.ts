@@ -5,6 +5,9 @@ import type { Compared, Position } from './log.ts'
 import { toEntry, toPage, type EntryRow, type MessageRow } from './rows.ts'
 import { rows, type Sql, type Value, type Work } from './sql.ts'
 
+/** Of the author of an entry `m`. */
+const KIND = '(SELECT kind FROM users WHERE users.id = m.author_id)'
+
 /** The newest messages of a room: $2 below which `seq`, $3 how many. */
 export const PAGE = pageOf("m.kind = 'message' AND m.seq < $2", 'LIMIT $3')
 
@@ -14,11 +17,13 @@ export const PAGE = pageOf("m.kind = 'message' AND m.seq < $2", 'LIMIT $3')
  */
 export function pageOf(where: string, limit = '') {
   return `
-    SELECT head AS seq, NULL AS id, NULL AS author_id, NULL AS author_name, NULL AS at, NULL AS body,
+    SELECT head AS seq, NULL AS id, NULL AS author_id, NULL AS author_name,
+      NULL AS author_kind, NULL AS at, NULL AS body,
       NULL AS edited_at, NULL AS reply_to, NULL AS mentions, NULL AS deleted, NULL AS reactions
     FROM rooms WHERE room = $1
     UNION ALL SELECT * FROM (
-      SELECT m.seq, m.id, m.author_id, m.author_name, m.at, coalesce(edit.body, m.body), edit.at,
+      SELECT m.seq, m.id, m.author_id, m.author_name,
+        ${KIND}, m.at, coalesce(edit.body, m.body), edit.at,
         m.reply_to, m.mentions, m.deleted,
         (SELECT string_agg(emoji || ' ' || author_id, ' ' ORDER BY seq)
           FROM reactions WHERE room = $1 AND target = m.seq)
@@ -36,13 +41,13 @@ export function* readPage(text: string, limit: number, values: readonly Value[])
 
 /** Entries of the room $1: $2 after which `seq`, $3 how many. */
 export const AFTER = `
-  SELECT room, seq, id, kind, author_id, author_name, at, body, target, reply_to, mentions, emoji,
-    is_on, deleted
-  FROM messages WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3`
+  SELECT room, seq, id, kind, author_id, author_name, ${KIND}
+    AS author_kind, at, body, target, reply_to, mentions, emoji, is_on, deleted
+  FROM messages AS m WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3`
 
 /** Entries of a room with `seq` > `after`, ascending. */
 export function* readAfter(room: string, after: number, limit: number): Work<Entry[]> {
-  return (yield* rows<EntryRow>(AFTER, room, after, limit)).map(toEntry)
+  return (yield* rows<EntryRow>(AFTER, room, after, limit)).map((row) => toEntry(row))
 }
 
 /** Where rooms stand, and who is at the positions. */

@@ -1,6 +1,6 @@
 /** Entries as rows of a table, and back. */
 
-import type { Entry, Message, Page } from '../protocol.ts'
+import type { Entry, Message, Page, User } from '../protocol.ts'
 import { digestOf, type AnyContent } from './digest.ts'
 import type { Draft } from './log.ts'
 
@@ -12,6 +12,8 @@ export type EntryRow = {
   kind: Entry['kind']
   author_id: string
   author_name: string
+  /** As in `users`, where it was asked for. */
+  author_kind?: string | null
   /** ISO 8601 in UTC. */
   at: string
   body: string | null
@@ -25,7 +27,7 @@ export type EntryRow = {
 }
 
 /** A row of `messages`. */
-export type Row = EntryRow & { digest: string }
+export type Row = Omit<EntryRow, 'author_kind'> & { digest: string }
 
 /** A message with its newest text, and its reactions as `emoji user` in the order of `seq`. */
 export type MessageRow = Omit<EntryRow, 'room' | 'kind' | 'target' | 'emoji' | 'is_on'> & {
@@ -65,9 +67,9 @@ export function toRow(
   }
 }
 
-export function toEntry(row: EntryRow): Entry {
+/** @param author  default: as it stands in the row */
+export function toEntry(row: EntryRow, author = authorOf(row)): Entry {
   const { room, seq, id, kind, at } = row
-  const author = { id: row.author_id, name: row.author_name }
   const common = { type: 'message', room, seq, id, author, at } as const
   const text = row.deleted ? ({ deleted: true } as const) : { body: row.body ?? '' }
   const target = row.target ?? 0
@@ -92,7 +94,7 @@ export function toPage(head: number, rows: readonly MessageRow[], limit: number)
 /** Put together piece by piece: copies of parts would be a tenth of what a page costs. */
 function toMessage(row: MessageRow): Message {
   const { seq, id, at, body, reply_to: replyTo, mentions, edited_at: editedAt } = row
-  const author = { id: row.author_id, name: row.author_name }
+  const author = authorOf(row)
   const message: Message = { seq, id, author, at, reactions: [] }
   if (replyTo !== null) message.replyTo = replyTo
   if (mentions !== null) message.mentions = toIds(mentions)
@@ -103,6 +105,18 @@ function toMessage(row: MessageRow): Message {
     if (row.reactions !== null) message.reactions = toReactions(row.reactions)
   }
   return message
+}
+
+function authorOf({ author_id: id, author_name: name, author_kind: kind }: Author): User {
+  return toUser(id, name, kind)
+}
+
+type Author = Pick<EntryRow, 'author_id' | 'author_name' | 'author_kind'>
+
+/** A user as everybody is told of it. @param kind  as in the table of users */
+export function toUser(id: string, name: string, kind: string | null | undefined): User {
+  if (kind === 'admin') return { id, name, kind }
+  return kind === 'member' ? { id, name, kind: 'foreign' } : { id, name }
 }
 
 /** By emoji, in the order in which they came up; no emoji has a blank in it. */

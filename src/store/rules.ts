@@ -4,7 +4,7 @@
  */
 
 import { EMOJI_PER_MESSAGE } from '../../static/protocol.js'
-import type { ErrorCode } from '../protocol.ts'
+import type { ErrorCode, User } from '../protocol.ts'
 import type { Draft, Outcome } from './log.ts'
 import { toEntry, toRow, type Row } from './rows.ts'
 
@@ -38,15 +38,21 @@ export function decide(drafts: readonly Draft[], at: string, known: Known) {
     const row = toRow(draft, book.headOf(draft.room) + 1, at)
     const twin = book.withIdOf(row)
     // A repeat is one even when what it is about was deleted since.
-    if (twin?.digest === row.digest) return { entry: toEntry(twin), repeat: true }
+    if (twin?.digest === row.digest)
+      return { entry: toEntry(twin, authorOf(twin, draft)), repeat: true }
     const code = twin ? 'conflict' : refusalOf(draft, book)
     if (code) return refuse(draft, code)
-    const entry = toEntry(row)
+    const entry = toEntry(row, draft.author)
     book.add(draft, row)
     accepted.push({ draft, row })
     return { entry, repeat: false }
   })
   return { outcomes, accepted }
+}
+
+/** The name as it was then; what the user is never changes. */
+function authorOf({ author_name: name }: Row, { author }: Draft): User {
+  return { ...author, name }
 }
 
 /** Why a draft that is new cannot be stored; null when it can. */

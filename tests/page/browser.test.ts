@@ -326,7 +326,7 @@ test('axe finds nothing: phone and desktop, light and dark', async (t) => {
       const ada = await open(browser, url, { ...options, colorScheme })
       await ada.page.getByLabel('Your name').waitFor()
       assert.deepEqual(await axe(ada), [], `sign in, ${where}`)
-      await ada.page.getByLabel('Your name').fill(where)
+      await ada.page.getByLabel('Your name').fill(`${size} ${colorScheme}`)
       await ada.page.keyboard.press('Enter')
       await ada.page.getByText('It is quiet here').waitFor()
       assert.deepEqual(await axe(ada), [], `empty room, ${where}`)

@@ -224,7 +224,7 @@ export async function accountsContract(
     assert.deepEqual([second?.name, third?.name], ['Ann 2', 'ANN 3'])
     assert.deepEqual(await add('s2', 'Ann', 'h4'), second)
     const renamed = await add('s2', 'Anna', 'h5')
-    assert.deepEqual(renamed, { id: second?.id, name: 'Anna' })
+    assert.deepEqual(renamed, { id: second?.id, name: 'Anna', kind: 'foreign' })
     assert.equal((await accounts.session('h2'))?.user.name, 'Anna')
     assert.equal((await accounts.addGuest('Ann 2', 'h6'))?.user.name, 'Ann 2')
     assert.equal((await add('s4', 'x'.repeat(32), 'h7'))?.name, 'x'.repeat(32))
