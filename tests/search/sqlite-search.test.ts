@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { runtime } from '#runtime'
@@ -18,12 +18,6 @@ import { openLog, type SearchedLog } from '../store/opened.ts'
 /** The versions before there was an index, and while each append wrote it. */
 const WITHOUT_WORDS = 2
 const WORDS_WITH_APPEND = 3
-/** What version 7 added to tables that were there. */
-const SINCE_7 = [
-  ...[['sessions', 'made_at'] as const, ['sessions', 'address'] as const],
-  ...[['sessions', 'agent'] as const, ['members', 'since'] as const],
-  ...[['invites', 'once'] as const, ['meta', 'names'] as const],
-]
 
 async function open(t: TestContext, file = `${tempFolder(t)}/hearth.db`) {
   const clock = new TestClock()
@@ -41,14 +35,19 @@ async function seqs(log: SearchedLog, query: string, room = 'lobby') {
   return (await log.search(room, query, 100)).messages.map(({ seq }) => seq)
 }
 
-/** Takes the index out of a file, as if an older Hearth had left it. */
+/** Makes a file what an older Hearth would have left, with the same in its tables. */
 function forgetWords(file: string) {
-  const db = runtime.openSqlite(file)
-  db.exec(`DROP TABLE words; DROP TABLE room_numbers; DROP TABLE revocations;
-    ALTER TABLE rooms DROP COLUMN indexed; DROP INDEX rooms_by_owner`)
-  for (const [table, column] of SINCE_7) db.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`)
-  db.exec(`PRAGMA user_version = ${WITHOUT_WORDS}`)
-  db.close()
+  const old = runtime.openSqlite(`${file}.old`)
+  for (const step of stepsAfter(0, 'sqlite').slice(0, WITHOUT_WORDS)) old.exec(step)
+  old.exec(`ATTACH DATABASE '${file}' AS new; DELETE FROM meta`)
+  for (const table of ['meta', 'rooms', 'members', 'messages', 'reactions', 'users', 'sessions']) {
+    const columns = old.prepare(`SELECT name FROM pragma_table_info('${table}')`).all()
+    const names = (columns as { name: string }[]).map(({ name }) => name).join(', ')
+    old.exec(`INSERT INTO ${table} (${names}) SELECT ${names} FROM new.${table}`)
+  }
+  old.exec(`DETACH DATABASE new; PRAGMA user_version = ${WITHOUT_WORDS}`)
+  old.close()
+  renameSync(`${file}.old`, file)
 }
 
 test('a file of before there was a search is indexed when it is opened', async (t) => {
