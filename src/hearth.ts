@@ -50,7 +50,7 @@ export async function startHearth(
   const { place, accounts, memberships, tickets, links, search, ...storage } = await openStorage({
     ...{ config, clock, onFault: journal.fault, onDamage },
   })
-  const { log, bus, walBytes } = storage
+  const { log, bus, walBytes, bytes } = storage
   const { tokenEveryMessage } = config
   const hub = new Hub({
     ...{ ...storage, clock, limits, tokenEveryMessage, journal, meter },
@@ -59,7 +59,7 @@ export async function startHearth(
   await keepLobby(memberships, journal)
   const probe = createLogProbe({ log, clock, limits, journal })
   const metrics = config.metricsToken
-    ? (await import('./watch/watch.ts')).createMetrics({ hub, probe, walBytes })
+    ? (await import('./watch/watch.ts')).createMetrics({ hub, probe, walBytes, bytes })
     : undefined
   let origins = config.allowedOrigins ?? loopbackOrigins(config.port, scheme)
   const app = createApp({

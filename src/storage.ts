@@ -30,6 +30,8 @@ export interface Storage {
   place: string
   /** How long the -wal of the SQLite file is, where there is one. */
   walBytes: (() => number) | undefined
+  /** How much the database takes on its disk. */
+  bytes(): Promise<number>
 }
 
 export interface StorageOptions {
@@ -54,6 +56,7 @@ export interface Base {
   /** Where it is a SQLite file. */
   file?: DataFile
   place: string
+  bytes(): Promise<number>
   close(): Promise<void>
 }
 
@@ -68,7 +71,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const base = databaseUrl
     ? await (await import('./cluster/cluster.ts')).openCluster(databaseUrl, options)
     : await onSqlite(options)
-  const { sql, bus, directory, place, file } = base
+  const { sql, bus, directory, place, file, bytes } = base
   const search = config.search
     ? await (await import('./search/search.ts')).openSearch({ sql, file, clock, onFault })
     : undefined
@@ -82,7 +85,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     memberships: createMemberships(sql, limits),
     tickets: createTickets(sql, 'ticket', limits.ticketMs),
     links: createTickets(sql, 'link', limits.linkMs),
-    ...{ search, bus, directory, place, walBytes: file?.walBytes },
+    ...{ search, bus, directory, place, bytes, walBytes: file?.walBytes },
   }
 }
 
@@ -98,6 +101,7 @@ async function onSqlite({ config: { dataFile }, clock, onDamage }: StorageOption
   return {
     ...{ sql, epoch, file, bus: localBus, place: dataFile },
     directory: createLonelyDirectory(sql),
+    bytes: async () => file.bytes(),
     close: async () => close(),
   }
 }

@@ -1,6 +1,7 @@
 /** What a node says of itself in numbers: each is moved by what it counts, over real sockets. */
 
 import assert from 'node:assert/strict'
+import { statSync, truncateSync } from 'node:fs'
 import { test } from 'node:test'
 import { WebSocket } from 'ws'
 import { PROTOCOL } from '../static/protocol.js'
@@ -14,9 +15,11 @@ import {
   post,
   signIn,
   startServer,
+  tempFolder,
   TestClock,
 } from './helpers.ts'
 import { assertProblem } from './http/app.ts'
+import { startPostgres } from './postgres.ts'
 import { findProgram } from './programs.ts'
 import { ask, METRICS_TOKEN, promtool, scrape, scrapeText, scrapeUntil } from './scrape.ts'
 import { wire } from './wire.ts'
@@ -252,6 +255,22 @@ test('open descriptors are counted where the system shows them', async (t) => {
   const after = await scrape(url)
   assert.ok(after('process_open_fds') >= before('process_open_fds') + 5)
   assert.ok(after('process_max_fds') > after('process_open_fds'))
+})
+
+test('how large the database is, asked once a minute', async (t) => {
+  const clock = new TestClock()
+  const file = `${tempFolder(t)}/hearth.db`
+  const { url } = await startServer(t, { env: { ...env, DATA_FILE: file }, clock })
+  const read = async () => (await scrape(url))('hearth_log_bytes')
+  const { size } = statSync(file)
+  assert.equal(await read(), size)
+  truncateSync(file, size + 4_096)
+  assert.equal(await read(), size)
+  await clock.advance(60_000)
+  assert.equal(await read(), size + 4_096)
+  const database = await (await startPostgres(t)).newDatabase()
+  const shared = await startServer(t, { env: { ...env, DATABASE_URL: database } })
+  assert.ok((await scrape(shared.url))('hearth_log_bytes') > 1_048_576)
 })
 
 test('promtool finds nothing to complain of', async (t) => {

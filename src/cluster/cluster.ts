@@ -28,5 +28,9 @@ export async function openCluster(
     appendNew: appendAtOnce(db.queryFirst),
     directory: createDirectory(db, limits),
     place: `Postgres at ${host}${pathname}`,
+    bytes: async () => {
+      const text = 'SELECT pg_database_size(current_database()) AS bytes'
+      return (await db.query<{ bytes: number }>(text))[0]!.bytes
+    },
   }
 }

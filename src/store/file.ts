@@ -31,6 +31,8 @@ export interface DataFile {
   readonly file: string
   /** How long the `-wal` is. It keeps its length when all of it is in the file. bytes */
   walBytes(): number
+  /** How long the file is, without what stands beside it. */
+  bytes(): number
   /** Idempotent. */
   close(): void
 }
@@ -71,9 +73,10 @@ export function openDataFile(
       release()
     }
     const walBytes = () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0
+    const bytes = () => statSync(file, { throwIfNoEntry: false })?.size ?? 0
     const assertKept = file === ':memory:' ? undefined : watch(opened, file, onDamage)
     const sql = createSqliteSql(opened, clock, { onDamage, assertKept })
-    return { sql, db: opened, epoch, file, walBytes, close }
+    return { sql, db: opened, epoch, file, walBytes, bytes, close }
   } catch (error) {
     db?.close()
     release()

@@ -14,6 +14,8 @@ import type { Observed, Tally } from '../meter.ts'
 
 /** Between two looks at how late the event loop is. ms */
 const LAG_MS = 100
+/** Between two questions how large the database is. ms */
+const SIZE_MS = 60_000
 /** s */
 const WAITS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 const DRAFTS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
@@ -29,10 +31,12 @@ export interface Measured {
   probe: LogProbe
   /** How long the -wal of the SQLite file is, where there is one. */
   walBytes: (() => number) | undefined
+  /** How much the database takes on its disk. */
+  bytes(): Promise<number>
 }
 
 /** Reads everything when it is asked; only the histograms hear of each value. */
-export function createMetrics({ hub, probe, walBytes }: Measured) {
+export function createMetrics({ hub, probe, walBytes, bytes }: Measured) {
   const registry = new Registry()
   for (const counter of countersOf(hub)) registry.registerMetric(counterOf(counter))
   const wal: Named[] = walBytes ? [[WAL_BYTES, 'Length of the -wal file', walBytes]] : []
@@ -40,6 +44,7 @@ export function createMetrics({ hub, probe, walBytes }: Measured) {
     registry.registerMetric(gaugeOf(gauge))
   }
   registry.registerMetric(counterOf(CPU))
+  registry.registerMetric(sizeOf(bytes, hub))
   observe(hub, registry)
   return {
     contentType: registry.contentType,
@@ -154,6 +159,20 @@ const CPU: Named = [
   'Time on the processor, of the user and of the system',
   () => Object.values(process.cpuUsage()).reduce((sum, micros) => sum + micros, 0) / 1e6,
 ]
+
+/** Asked once a minute at most, as Postgres looks at each of its files; what is not known is left out. */
+function sizeOf(bytes: () => Promise<number>, { clock }: Hub): Metric {
+  let askedAt = -Infinity
+  return new Gauge({
+    ...{ name: 'hearth_log_bytes', help: 'The database on its disk', registers: [] },
+    async collect() {
+      if (clock.now() - askedAt < SIZE_MS) return
+      askedAt = clock.now()
+      const size = await bytes().catch(() => null)
+      if (size !== null) this.set(size)
+    },
+  })
+}
 
 /** By the names that dashboards know. What the runtime may not read is left out. */
 function processGauges(): Named[] {
