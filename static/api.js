@@ -1,13 +1,14 @@
 /** The HTTP half of a client: sessions, tickets, the list of rooms. Runs wherever fetch does. */
 
 import * as v from 'valibot'
-import { Invitation, Link, LogPage, Nobody, Problem, Rooms } from './protocol.js'
+import { Invitation, Link, LogPage, Members, Nobody, Problem, Rooms } from './protocol.js'
 import { InvitedRoom, LinkOwner, Revoked, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
 /** @typedef {import('valibot').InferOutput<typeof Rooms>[number]} RoomSummary */
 /** @typedef {v.InferOutput<typeof LogPage>} Found */
 /** @typedef {v.InferOutput<typeof InvitedRoom>} Invited */
+/** @typedef {v.InferOutput<typeof Members>['members'][number]} Member */
 /** @typedef {Partial<v.InferOutput<typeof Problem>> & { status: number, code: string }} Failure */
 /**
  * @template T
@@ -101,14 +102,24 @@ export function createApi({
     whose: (link) => call('POST', '/api/session/link/whose', LinkOwner, { link }),
     /** A private room, owned by who makes it. @param {string} room */
     createRoom: (room) => call('POST', '/api/rooms', Rooms.item, { room }),
-    /** An invitation into one's own room, for anybody who has it. @param {string} room */
-    invite: (room) => call('POST', `${pathOf(room)}/invites`, Invitation, {}),
+    /** An invitation into one's own room. @param {string} room @param {boolean} [once]  for one */
+    invite: (room, once = false) => call('POST', `${pathOf(room)}/invites`, Invitation, { once }),
     /** Ends all invitations. @param {string} room */
     revokeInvites: (room) => call('DELETE', `${pathOf(room)}/invites`, Revoked),
     /** What an invitation opens; it is not used. @param {string} room @param {string} invite */
     look: (room, invite) => call('POST', `${pathOf(room)}/invites/look`, InvitedRoom, { invite }),
     /** Makes one a member, who may then join. @param {string} room @param {string} invite */
     accept: (room, invite) => call('POST', `${pathOf(room)}/members`, nothing, { invite }),
+    /**
+     * A page of the members of a private room.
+     * @param {string} room @param {{ after?: string | undefined, since?: string }} [options]
+     */
+    members(room, { after, since } = {}) {
+      const query = new URLSearchParams({ ...(after && { after }), ...(since && { since }) })
+      return call('GET', `${pathOf(room)}/members?${query}`, Members)
+    },
+    /** @param {string} room @param {string} user  id of a member */
+    handOver: (room, user) => call('PUT', `${pathOf(room)}/owner`, nothing, { user }),
     /** @param {string} room @param {string} user  id */
     removeMember: (room, user) => call('DELETE', `${pathOf(room)}/members/${user}`, nothing),
   }

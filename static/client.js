@@ -21,7 +21,7 @@ import { Room } from './room.js'
  *   | { type: 'removed', room: string, why: import('./room.js').Shut }
  *   | { type: 'stored', id: string, entry: Entry }
  *   | { type: 'failed', id: string, failure: { code: string, message: string } }
- *   | Extract<ServerEvent, { type: 'error' | 'presence' | 'read' | 'typing' | 'device' }>} News
+ *   | Extract<ServerEvent, { type: 'error' | 'presence' | 'read' | 'typing' | 'admitted' | 'owner' | 'device' }>} News
  */
 /**
  * @template {{ id: string }} T
@@ -50,7 +50,7 @@ import { Room } from './room.js'
 const ROOMS = 32
 /** What asks for the list of rooms within this time is answered by one request. */
 const REFRESH_MS = 500
-const PASSED_ON = new Set(['presence', 'read', 'typing'])
+const PASSED_ON = new Set(['presence', 'read', 'typing', 'admitted', 'owner'])
 
 export class Client {
   /** @type {Map<string, Room>} */
@@ -320,6 +320,7 @@ export class Client {
     if (event.type === 'typing') room.types(event.user)
     if (event.type === 'read') room.readElsewhere(event.seq)
     if (event.type === 'broken') room.repair()
+    if (event.type === 'owner') room.owned(event.owner)
     if (event.type === 'removed') this.#close(room, 'removed')
     if (PASSED_ON.has(event.type)) this.#onNews(/** @type {News} */ (event))
     if (room.isMiscounted) this.#refreshSoon()

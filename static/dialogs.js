@@ -10,6 +10,8 @@ import { find, setLine, setText } from './dom.js'
  * @property {string} href
  * @property {string} label  says what the address is
  * @property {() => Promise<{ isOver: boolean, words: string }>} [end]  ends what the address opens
+ * @property {(once: boolean) => Promise<{ text: string, href: string } | undefined>} [remake]  another
+ *   address, for one person or for anybody
  */
 
 const sharing = find('share', HTMLDialogElement)
@@ -17,6 +19,8 @@ const address = find('share-address', HTMLInputElement)
 const copy = find('copy', HTMLButtonElement)
 const end = find('end-invites', HTMLButtonElement)
 const note = find('share-note', HTMLElement)
+const kinds = find('share-kinds', HTMLFieldSetElement)
+const once = find('share-once', HTMLInputElement)
 const question = find('ask', HTMLDialogElement)
 const accept = find('ask-yes', HTMLButtonElement)
 const refuse = find('ask-no', HTMLButtonElement)
@@ -33,10 +37,26 @@ export function share(what) {
   address.value = what.href
   address.ariaLabel = what.label
   address.hidden = copy.hidden = false
+  kinds.hidden = what.remake === undefined
+  once.checked = true
+  kinds.onchange = async () => {
+    const isOnce = once.checked
+    address.value = ''
+    copy.disabled = true
+    const made = await what.remake?.(isOnce)
+    if (isOnce !== once.checked) return
+    copy.disabled = made === undefined
+    if (!made) return setText(note, 'That did not work. Try again.')
+    setText(find('share-text', HTMLElement), made.text)
+    setText(note, '')
+    address.value = made.href
+  }
+  copy.disabled = false
   end.hidden = what.end === undefined
   end.onclick = async () => {
     const outcome = await what.end?.()
     address.hidden = copy.hidden = outcome?.isOver === true
+    kinds.hidden ||= outcome?.isOver === true
     setText(note, outcome?.words ?? '')
   }
   sharing.showModal()

@@ -5,7 +5,7 @@ import { addressOf, LOBBY } from './address.js'
 import { ask, share } from './dialogs.js'
 import { find, setText } from './dom.js'
 import { Room as RoomName } from './protocol.js'
-import { failureLine, fullTimeOf, shutLine } from './text.js'
+import { failureLine, fullTimeOf, plural, shutLine } from './text.js'
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./room.js').Room} Room */
@@ -16,6 +16,7 @@ import { failureLine, fullTimeOf, shutLine } from './text.js'
  * @property {(room: string) => void} go
  * @property {(line: import('./text.js').Line) => void} tell
  * @property {() => void} redraw
+ * @property {() => void} onRemoved  a member was put out
  */
 
 /** The server waits 8 s before it calls somebody gone, who might only be reconnecting. */
@@ -24,7 +25,7 @@ const founding = find('found', HTMLDialogElement)
 const invite = find('invite', HTMLButtonElement)
 
 /** @param {DoorsOptions} options */
-export function createDoors({ api, client, go, tell, redraw }) {
+export function createDoors({ api, client, go, tell, redraw, onRemoved }) {
   /** The last invitation that did not open its door. */
   const refused = { room: '', words: '' }
   /** Ids. */
@@ -54,23 +55,33 @@ export function createDoors({ api, client, go, tell, redraw }) {
   invite.onclick = async () => {
     const room = current()
     if (!room) return
-    const { value, failure } = await api.invite(room.name)
+    const { made, failure } = await makeInvitation(room.name, true)
     if (failure) return tell([failureLine(failure)])
-    const until = value.expiresAt ? `, until ${fullTimeOf(value.expiresAt)}` : ''
     share({
+      ...made,
       title: `Invite to ${room.name}`,
-      text: `Whoever opens this address comes in${until}.`,
-      href: `${location.origin}${addressOf(room.name)}#invite=${value.invite}`,
       label: 'Invitation',
+      remake: async (once) => (await makeInvitation(room.name, once)).made,
       end: () => endInvitations(room.name),
     })
   }
 
+  /** @param {string} room @param {boolean} once  for one person */
+  async function makeInvitation(room, once) {
+    const { value, failure } = await api.invite(room, once)
+    if (failure) return { failure }
+    const until = value.expiresAt ? `, until ${fullTimeOf(value.expiresAt)}` : ''
+    const text = `${once ? 'The first person' : 'Anybody'} with this address can come in${until}.`
+    const href = `${location.origin}${addressOf(room)}#invite=${value.invite}`
+    return { made: { text, href } }
+  }
+
   /** @param {string} room */
   async function endInvitations(room) {
-    const { failure } = await api.revokeInvites(room)
+    const { value, failure } = await api.revokeInvites(room)
     if (failure) return { isOver: false, words: failureLine(failure) }
-    return { isOver: true, words: 'All invitations are over. No address given out so far works.' }
+    const over = 'All invitations are over. No address given out so far works.'
+    return { isOver: true, words: `${over} ${room} has ${plural(value.members, 'member')}.` }
   }
 
   find('room-link', HTMLButtonElement).onclick = () => {
@@ -106,8 +117,8 @@ export function createDoors({ api, client, go, tell, redraw }) {
       invite.hidden = !room.isOwn
     },
 
-    /** Those who are shown as here: not who was just put out. @param {Room} room */
-    present: ({ members }) => members?.filter(({ id }) => !removed.has(id)),
+    /** Whether somebody was put out just now, and is not shown any more. @param {string} id */
+    isRemoved: (id) => removed.has(id),
 
     /** Out of the room that is looked at. @param {import('./protocol.js').User} user */
     async remove(user) {
@@ -116,6 +127,7 @@ export function createDoors({ api, client, go, tell, redraw }) {
       const { failure } = await api.removeMember(room.name, user.id)
       if (failure && failure.code !== 'not_found') return tell([failureLine(failure)])
       removed.add(user.id)
+      onRemoved()
       setTimeout(() => removed.delete(user.id) && redraw(), GONE_MS)
       redraw()
       tell([user, ` is no longer in ${room.name}.`])

@@ -32,6 +32,9 @@ import { Room as RoomName } from './protocol.js'
  * @property {{ room: string, user: User }} typing  somebody else is, for the next 6 s
  * @property {{ room: string, seq: number }} read  another device of this user has read up to here
  * @property {{ room: string, why: 'forbidden' | 'removed' }} removed  out of the room
+ * @property {Extract<import('./protocol.js').ServerEvent, { type: 'admitted' }>} admitted  a new
+ *   member of a private room
+ * @property {Extract<import('./protocol.js').ServerEvent, { type: 'owner' }>} owner  of a private room
  * @property {Extract<import('./protocol.js').ServerEvent, { type: 'device' }>} device  another
  *   device of this user was signed in
  * @property {{ state: State, closeCode?: number | undefined }} state  `signed-out` and `stopped` are

@@ -12,6 +12,7 @@ import { copyText, share } from './dialogs.js'
 import { find, setLine, setText } from './dom.js'
 import { createDoors } from './doors.js'
 import { listenToKeys } from './keys.js'
+import { createMembers } from './members.js'
 import { createMemoryStore } from './outbox.js'
 import { CLOSE } from './protocol.js'
 import { createSearch } from './search.js'
@@ -31,7 +32,7 @@ const WORD_MS = 4_000
 
 /**
  * @type {{ client?: Client, settings?: Settings, isDrawDue?: boolean, wasOpen?: boolean,
- *   word?: string }}
+ *   word?: string, isAdmin?: boolean }}
  */
 const page = {}
 const secrets = takeSecrets()
@@ -79,7 +80,13 @@ const actions = createActions({
   },
 })
 const search = createSearch({ ask: (q, before) => api.search(current(), q, before), linkTo })
-const doors = createDoors({ api, client, go, tell, redraw: draw })
+const members = createMembers({
+  ...{ api, tell, redraw: draw },
+  settings: () => page.settings,
+  me: () => page.client?.user.id,
+})
+const onRemoved = () => void members.load()
+const doors = createDoors({ api, client, go, tell, redraw: draw, onRemoved })
 const attention = new Attention({ client, settings: () => page.settings, go, redraw: draw })
 const account = createAccount({ api, client, tell, leave: exit })
 listenToKeys({ client, go, search: search.open })
@@ -120,7 +127,8 @@ async function goOn({ session, word = '' }, needs) {
 }
 
 /** @param {import('./api.js').Session} session */
-async function enter({ user }) {
+async function enter({ user, role }) {
+  page.isAdmin = role === 'admin'
   // Asked before one is anywhere: a stranger's room would see who looks in.
   const { invite } = secrets
   secrets.invite = null
@@ -145,6 +153,7 @@ function begin(user) {
     storage,
     onChange: draw,
     onMention: (room, entry) => attention.mention(room, entry),
+    onNews: members.hear,
     onState,
   })
   setText(find('me', HTMLElement), user.name)
@@ -187,7 +196,8 @@ function leaveChat() {
   talk.clear()
   composer.close()
   renderRooms([], '')
-  renderPeople({ members: [], count: 0, live: false, isOwn: false }, '', () => {})
+  members.clear()
+  renderPeople({ here: [], away: [], count: 0, live: false })
   attention.changed()
   page.wasOpen = false
   show('welcome')
@@ -228,11 +238,37 @@ function drawNow(client) {
   talk.render(room, outbox.of(room.name), user)
   if (talk.hasSeenAll && document.visibilityState === 'visible') room.markRead()
   renderRooms(client.openRooms, room.name, attention.isMuted)
-  const { count, live, isOwn } = room
-  renderPeople({ members: doors.present(room), count, live, isOwn }, user.id, doors.remove)
+  members.show(room)
+  renderPeople(peopleOf(room, user.id))
   doors.render(room)
   find('mute', HTMLInputElement).checked = attention.isMuted(room.name)
   find('leave', HTMLElement).hidden = rooms.size === 1
+}
+
+/** @param {import('./room.js').Room} room @param {string} me  id */
+function peopleOf(room, me) {
+  const { count, live, isOwn } = room
+  const list = members.of(room).filter(({ user }) => !doors.isRemoved(user.id))
+  const known = new Map(list.map((member) => [member.user.id, member]))
+  const present = room.members?.filter(({ id }) => !doors.isRemoved(id))
+  const here =
+    present ?? (list.length > 0 ? list.flatMap(({ user, here }) => (here ? user : [])) : undefined)
+  const ids = new Set(here?.map(({ id }) => id))
+  /** @param {import('./protocol.js').User} user */
+  const toPerson = (user) => {
+    const member = known.get(user.id)
+    const isMe = user.id === me
+    const isOwner = member?.owner === true
+    const since = member && (member.since ?? '')
+    const rules = room.isPrivate && !isMe && !isOwner && (isOwn || page.isAdmin)
+    return {
+      ...{ user, isMe, isOwner, since },
+      remove: rules ? doors.remove : undefined,
+      handOver: rules && member ? members.handOver : undefined,
+    }
+  }
+  const away = list.flatMap(({ user }) => (ids.has(user.id) ? [] : user))
+  return { count, live, here: here?.map(toPerson), away: away.map(toPerson) }
 }
 
 /**

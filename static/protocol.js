@@ -430,12 +430,6 @@ export const RoomMessages = v.pipe(
   }),
   v.check(({ after, before }) => after === undefined || before === undefined, 'after or before'),
 )
-/** Query of `GET /api/rooms/:room/members`: those behind the id `after`, in since `since`. */
-export const RoomMembers = v.object({
-  after: v.optional(Id),
-  since: v.optional(Time),
-  limit: v.optional(v.pipe(Digits, v.minValue(1), v.maxValue(MEMBERS_LENGTH))),
-})
 /** Query of `GET /api/rooms/:room/events`. */
 export const RoomEvents = v.object({
   after: v.optional(v.pipe(Digits, Seq)),

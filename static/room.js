@@ -49,8 +49,10 @@ export class Room {
   /** Everybody here; undefined when they are too many to list. @type {User[] | undefined} */
   members
   isPrivate = false
-  /** Whether this user made it, and may invite and remove. */
+  /** Whether this user owns it, and may invite and remove. */
   isOwn = false
+  /** How often it was joined. */
+  visits = 0
   /** Read up to here, on whichever device. */
   read = 0
   /** Whether the server has said what was read. */
@@ -164,6 +166,8 @@ export class Room {
     this.count = event.count
     this.members = event.members
     this.isPrivate = event.private
+    this.visits += 1
+    if (event.owner !== undefined) this.owned(event.owner)
     // One cannot have read more than there is: this is another log, restored or new.
     if (event.head < this.read) this.#forgetRead()
     if (event.reset || !this.isHeld) {
@@ -172,6 +176,11 @@ export class Room {
       this.#pageAt = this.#options.clock.now()
     }
     this.#sendRead()
+  }
+
+  /** @param {string} user  id of its owner from now on */
+  owned(user) {
+    this.isOwn = user === this.#options.me
   }
 
   /** The door is closed, and nothing of what was behind it stays. @param {Shut} why */

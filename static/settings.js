@@ -1,7 +1,7 @@
 /** What this browser remembers for a user: drafts, the last room, which rooms are muted. No DOM. */
 
 /** @typedef {import('./outbox.js').Store} Store */
-/** @typedef {'draft' | 'last-room' | 'muted' | 'notify'} Kind */
+/** `met`: since when there were no newcomers. @typedef {'draft' | 'last-room' | 'met' | 'muted' | 'notify'} Kind */
 
 export class Settings {
   #user

@@ -1,15 +1,16 @@
 /** The lists beside the talk: rooms with what is unread, and people. */
 
 import { addressOf } from './address.js'
-import { arrange, el, find, setText } from './dom.js'
+import { arrange, el, find, refill, setText } from './dom.js'
 import { isPiled, renderDisc } from './message.js'
-import { plural } from './text.js'
+import { dayOf, plural } from './text.js'
 
 /** @typedef {import('./room.js').Room} Room */
 /** @typedef {import('./protocol.js').User} User */
 
 const roomList = find('room-list', HTMLElement)
 const peopleList = find('people-list', HTMLElement)
+const awayList = find('away-list', HTMLElement)
 /** @type {Map<string, { state: string, node: HTMLElement }>} */
 const links = new Map()
 /** @type {Map<string, { state: string, node: HTMLElement }>} */
@@ -59,41 +60,59 @@ function renderBadge(className, shown, said) {
   return el('span', { className }, shown, el('span', { className: 'sr' }, ` ${said}`))
 }
 
+/** @typedef {((user: User) => void) | undefined} Deed */
+/** @typedef {{ user: User, isMe: boolean, isOwner: boolean, since: string | undefined, remove: Deed, handOver: Deed }} Person */
+
 /**
- * @param {Pick<Room, 'members' | 'count' | 'live' | 'isOwn'>} room @param {string} me  id
- * @param {(user: User) => void} remove
+ * @param {{ here: Person[] | undefined, away: Person[], count: number, live: boolean }} room
+ *   here: undefined when they are too many to list; away: members of a private room
  */
-export function renderPeople({ members, count, live, isOwn }, me, remove) {
+export function renderPeople({ here, away, count, live }) {
   setText(find('here', HTMLElement), live ? String(count) : '')
   setText(find('count', HTMLElement), live ? String(count) : '')
-  const isCrowd = live && members === undefined
-  setText(find('crowd', HTMLElement), isCrowd ? 'Too many to list them all.' : '')
-  const sorted = [...(members ?? [])].sort((a, b) => a.name.localeCompare(b.name))
-  const ids = new Set(sorted.map((user) => user.id))
+  setText(find('crowd', HTMLElement), live && !here ? 'Too many to list them all.' : '')
+  find('away-title', HTMLElement).hidden = away.length === 0
+  setText(find('away-count', HTMLElement), String(away.length))
+  const ids = new Set([...(here ?? []), ...away].map(({ user }) => user.id))
   for (const id of people.keys()) if (!ids.has(id)) people.delete(id)
-  arrange(
-    peopleList,
-    sorted.map((user) => renderPerson(user, user.id === me, isOwn, remove)),
-  )
+  arrange(peopleList, byName(here ?? []).map(renderPerson))
+  arrange(awayList, byName(away).map(renderPerson))
+}
+
+/** @param {Person[]} persons */
+function byName(persons) {
+  return [...persons].sort((a, b) => a.user.name.localeCompare(b.user.name))
 }
 
 /**
  * The same node for the same person, so that nobody loses the button he is about to press.
- * @param {User} user @param {boolean} isMe @param {boolean} isOwn  the room is mine
- * @param {(user: User) => void} remove
+ * @param {Person} person
  */
-function renderPerson(user, isMe, isOwn, remove) {
-  const state = JSON.stringify([user.name, isMe, isOwn])
+function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
+  const state = JSON.stringify([user.name, isMe, isOwner, since, !remove, !handOver])
   const held = people.get(user.id)
   if (held?.state === state) return held.node
-  const className = isPiled(user.name) ? 'piled' : ''
-  const node = el('li', { className }, renderDisc(user), el('bdi', {}, user.name))
-  if (isMe) node.append(el('span', { className: 'hint' }, 'you'))
-  else if (isOwn) {
-    const button = el('button', { type: 'button', onclick: () => remove(user) }, 'Remove')
-    button.ariaLabel = `Remove ${user.name}`
-    node.append(button)
+  const node = held?.node ?? el('li')
+  node.className = isPiled(user.name) ? 'piled' : ''
+  /** @param {string} text */
+  const hint = (text) => el('span', { className: 'hint' }, text)
+  /** @param {string} text @param {string} label @param {Deed} onPress */
+  const button = (text, label, onPress) => {
+    if (!onPress) return []
+    const made = el('button', { type: 'button', onclick: () => onPress(user) }, text)
+    made.ariaLabel = label
+    made.dataset.key = text
+    return [made]
   }
+  const marks = [...(isMe ? [hint('you')] : []), ...(isOwner ? [hint('owner')] : [])]
+  const buttons = [
+    ...button('Make owner', `Make owner: ${user.name}`, handOver),
+    ...button('Remove', `Remove ${user.name}`, remove),
+  ]
+  const when = since ? [el('span', { className: 'hint since' }, `since ${dayOf(since)}`)] : []
+  const about =
+    when.length + buttons.length > 0 ? [el('div', { className: 'about' }, ...when, ...buttons)] : []
+  refill(node, [renderDisc(user), el('bdi', {}, user.name), ...marks, ...about])
   people.set(user.id, { state, node })
   return node
 }

@@ -104,7 +104,7 @@ function respond(c: Context, asset: Asset): Response {
   if (c.req.header('if-none-match')?.includes(asset.etag)) return c.body(null, 304)
   c.header('Content-Type', asset.type)
   if (!/\bgzip\b/.test(c.req.header('accept-encoding') ?? '')) return c.body(asset.body)
-  asset.gzip ??= new Uint8Array(gzipSync(asset.body))
+  asset.gzip ??= new Uint8Array(gzipSync(asset.body, { level: 9 }))
   c.header('Content-Encoding', 'gzip')
   return c.body(asset.gzip)
 }

@@ -2,12 +2,20 @@
 
 import { Hono } from 'hono'
 import * as v from 'valibot'
-import { explain, MEMBERS_LENGTH, RoomMembers } from '../../static/protocol.js'
+import { explain, Id, MEMBERS_LENGTH } from '../../static/protocol.js'
 import { problem } from './problem.ts'
 import { tooOften } from './rate-limit.ts'
 import { inRoom } from './rooms.ts'
 import { type HearthEnv, type Services } from './services.ts'
 
+/** The query: those behind the id `after`, in since `since`. */
+const Query = v.object({
+  after: v.optional(Id),
+  since: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  limit: v.optional(
+    v.pipe(v.string(), v.digits(), v.transform(Number), v.minValue(1), v.maxValue(MEMBERS_LENGTH)),
+  ),
+})
 const PRIVATE = { detail: 'this room is private' }
 const PUBLIC = { detail: 'a public room has no list of members: anybody may enter it' }
 
@@ -16,7 +24,7 @@ export function memberRoutes(services: Services): Hono<HearthEnv> {
   const routes = new Hono<HearthEnv>()
 
   routes.get('/rooms/:room/members', inRoom(services), async (c) => {
-    const query = v.safeParse(RoomMembers, c.req.query())
+    const query = v.safeParse(Query, c.req.query())
     if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
     const refused = tooOften(c, services, 'reads')
     if (refused) return refused
