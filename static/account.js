@@ -1,8 +1,9 @@
 /** One's own corner: another device, and the way out, which leaves nothing behind. */
 
-import { ask, share } from './dialogs.js'
+import { choose, share } from './dialogs.js'
+import { partingQuestion } from './devices.js'
 import { find } from './dom.js'
-import { failureLine, plural } from './text.js'
+import { failureLine } from './text.js'
 
 /** To the other tabs of this browser: nobody is signed in any more, and all of them forget. */
 const NOBODY = 'nobody'
@@ -29,12 +30,25 @@ export function createAccount({ api, client, tell, leave }) {
   }
 
   find('sign-out', HTMLButtonElement).onclick = async () => {
-    const unsent = client()?.outbox.size ?? 0
-    if (unsent > 0 && !(await askToLose(unsent))) return
-    const { failure } = await api.signOut()
+    const answer = await askToPart()
+    if (!answer) return
+    const { failure } = await api.signOut(answer === 'also')
     if (failure && failure.status !== 401) return tell([failureLine(failure)])
     leave('', { forget: true })
     tabs.postMessage(NOBODY)
+  }
+
+  async function askToPart() {
+    const { value: devices = [] } = await api.sessions()
+    const { user, outbox, rooms, connection } = client() ?? {}
+    const question = partingQuestion({
+      name: user?.name ?? '',
+      isGuest: connection?.welcome?.expiresAt === null,
+      unsent: outbox?.size ?? 0,
+      others: devices.filter(({ current }) => !current).length,
+      owned: [...(rooms?.values() ?? [])].filter(({ isOwn }) => isOwn).map(({ name }) => name),
+    })
+    return question ? choose(question) : 'yes'
   }
 
   // The cookie is all tabs': this one would go on in the name of whoever came.
@@ -46,10 +60,4 @@ export function createAccount({ api, client, tell, leave }) {
     /** Tells the other tabs. @param {string} user  id */
     came: (user) => tabs.postMessage(user),
   }
-}
-
-/** @param {number} unsent */
-function askToLose(unsent) {
-  const text = `${plural(unsent, 'message was', 'messages were')} not sent yet, and would be lost.`
-  return ask({ title: ['Sign out?'], text: [text], yes: 'Sign out', no: 'Stay' })
 }

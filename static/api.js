@@ -1,7 +1,7 @@
 /** The HTTP half of a client: sessions, tickets, the list of rooms. Runs wherever fetch does. */
 
 import * as v from 'valibot'
-import { Invitation, Link, LogPage, Members, Nobody, Problem, Rooms } from './protocol.js'
+import { Devices, Invitation, Link, LogPage, Members, Nobody, Problem, Rooms } from './protocol.js'
 import { InvitedRoom, LinkOwner, Revoked, Session, Ticket } from './protocol.js'
 
 /** @typedef {import('valibot').InferOutput<typeof Session>} Session */
@@ -76,7 +76,13 @@ export function createApi({
      * @param {Who} who
      */
     signIn: (who) => call('POST', '/api/session', Session, who),
-    signOut: () => call('DELETE', '/api/session', nothing),
+    signOut: (everywhere = false) =>
+      call('DELETE', `/api/session${everywhere ? '?all=true' : ''}`, nothing),
+    /** The devices that this user is signed in on, newest first. */
+    sessions: () => call('GET', '/api/sessions', Devices),
+    /** Signs out another device. @param {string} [id]  default: all others */
+    endSessions: (id) =>
+      call('DELETE', `/api/sessions${id === undefined ? '' : `/${id}`}`, nothing),
     ticket: () => call('POST', '/api/ticket', Ticket, {}),
     rooms: () => call('GET', '/api/rooms', Rooms),
     /**

@@ -80,16 +80,27 @@ export async function copyText(text) {
 }
 
 /**
- * Asks before something that cannot be taken back.
- * @param {{ title: Line, text: Line, yes: string | Line, no?: string | Line, isWary?: boolean }} what
- *   isWary: nobody here asked for it, so that *no* is what one should say
- * @returns {Promise<boolean>}
+ * @typedef {object} Question
+ * @property {Line} title
+ * @property {Line} text
+ * @property {string | Line} yes
+ * @property {string} [also]  another way to say yes
+ * @property {string | Line} [no]
+ * @property {boolean} [isWary]  nobody here asked for it, so that *no* is what one should say
  */
-export function ask({ title, text, yes, no = 'Cancel', isWary = false }) {
+
+/** Asks before something that cannot be taken back. @param {Question} question */
+export const ask = async (question) => (await choose(question)) === 'yes'
+
+/** As `ask`. @param {Question} what  @returns {Promise<string>} `yes`, `also`, or '' */
+export function choose({ title, text, yes, also, no = 'Cancel', isWary = false }) {
   setLine(find('ask-title', HTMLElement), title)
   setLine(find('ask-text', HTMLElement), text)
   setLine(accept, [yes].flat())
   setLine(refuse, [no].flat())
+  const other = find('ask-also', HTMLButtonElement)
+  other.hidden = also === undefined
+  setText(other, also ?? '')
   accept.classList.toggle('primary', !isWary)
   refuse.classList.toggle('primary', isWary)
   if (isWary) holdBack(accept)
@@ -98,7 +109,7 @@ export function ask({ title, text, yes, no = 'Cancel', isWary = false }) {
   if (!question.open) question.showModal()
   refuse.focus()
   return new Promise((resolve) => {
-    question.onclose = () => resolve(question.returnValue === 'yes')
+    question.onclose = () => resolve(question.returnValue)
   })
 }
 

@@ -10,6 +10,7 @@ import { Client } from './client.js'
 import { createComposer } from './composer.js'
 import { copyText, share } from './dialogs.js'
 import { find, setLine, setText } from './dom.js'
+import { createDevices } from './devices.js'
 import { createDoors } from './doors.js'
 import { listenToKeys } from './keys.js'
 import { createMembers } from './members.js'
@@ -88,6 +89,7 @@ const members = createMembers({
 const onRemoved = () => void members.load()
 const doors = createDoors({ api, client, go, tell, redraw: draw, onRemoved })
 const attention = new Attention({ client, settings: () => page.settings, go, redraw: draw })
+const devices = createDevices({ api, settings: () => page.settings })
 const account = createAccount({ api, client, tell, leave: exit })
 listenToKeys({ client, go, search: search.open })
 
@@ -139,6 +141,7 @@ async function enter({ user, role }) {
   if (goesThere) goToAddress()
   else if (isNew) go(page.settings?.get('last-room') || LOBBY, { replace: true })
   page.client?.start()
+  void devices.check()
 }
 
 /** @param {import('./protocol.js').User} user */
@@ -153,7 +156,10 @@ function begin(user) {
     storage,
     onChange: draw,
     onMention: (room, entry) => attention.mention(room, entry),
-    onNews: members.hear,
+    onNews(news) {
+      members.hear(news)
+      if (news.type === 'device') devices.heard(news)
+    },
     onState,
   })
   setText(find('me', HTMLElement), user.name)
@@ -189,6 +195,7 @@ function turnOut(message) {
 }
 
 function leaveChat() {
+  devices.clear()
   page.client?.stop()
   page.client = undefined
   actions.hide()

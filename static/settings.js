@@ -1,7 +1,10 @@
 /** What this browser remembers for a user: drafts, the last room, which rooms are muted. No DOM. */
 
 /** @typedef {import('./outbox.js').Store} Store */
-/** `met`: since when there were no newcomers. @typedef {'draft' | 'last-room' | 'met' | 'muted' | 'notify'} Kind */
+/**
+ * `met`: since when there were no newcomers; `devices`: no device that was signed in later is known.
+ * @typedef {'draft' | 'last-room' | 'met' | 'muted' | 'notify' | 'devices'} Kind
+ */
 
 export class Settings {
   #user

@@ -328,7 +328,7 @@ test('one person on two devices, and what calls for attention', async (t) => {
     assert.deepEqual(await axe(ada), [])
     await inDialog(ada, 'Stay')
     await press(ada, 'Sign out')
-    await inDialog(ada, 'Sign out')
+    await inDialog(ada, 'Here only')
     await ada.page.getByLabel('Your name').waitFor()
     await tab.page.getByText('You were signed out.').waitFor()
     await until(tab, () => Object.keys(localStorage).every((key) => key.startsWith('stub.')))
