@@ -4,82 +4,69 @@ import { el, find, setText } from './dom.js'
 import { dayOf, failureLine, plural, timeOf } from './text.js'
 
 /** @typedef {import('valibot').InferOutput<typeof import('./protocol.js').Device>} Device */
-/** @typedef {Extract<import('./protocol.js').ServerEvent, { type: 'device' }>} Added */
+/** @typedef {{ at: string, address: string | null, agent: string | null }} Added */
 
-/** The first that fits counts: many programs say that they are others, too. @type {[RegExp, string][]} */
-const PROGRAMS = [
-  [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
-  [/\b(?:OPR|OPT|Opera)\//, 'Opera'],
-  [/\bSamsungBrowser\//, 'Samsung Internet'],
-  [/\b(?:Firefox|FxiOS)\//, 'Firefox'],
-  [/\b(?:Chrome|Chromium|CriOS)\//, 'Chrome'],
-  [/\bVersion\/.* Safari\//, 'Safari'],
-  [/^curl\//, 'curl'],
-  [/^Deno\//, 'Deno'],
-  [/^node$/, 'Node'],
-]
-/** @type {[RegExp, string][]} */
-const SYSTEMS = [
-  [/\biPhone\b/, 'iPhone'],
-  [/\biPad\b/, 'iPad'],
-  [/\bAndroid\b/, 'Android'],
-  [/\bWindows\b/, 'Windows'],
-  [/\bCrOS\b/, 'ChromeOS'],
-  [/\bMac OS X\b|\bMacintosh\b/, 'Mac'],
-  [/\bLinux\b/, 'Linux'],
-]
+/** The first that fits counts: many programs say that they are others, too. */
+const PROGRAMS = {
+  Edge: /\bEdg(e|A|iOS)?\//,
+  Opera: /\bOP[RT]\//,
+  'Samsung Internet': /\bSamsungBrowser\//,
+  Firefox: /\b(Firefox|FxiOS)\//,
+  Chrome: /\b(Chrom(e|ium)|CriOS)\//,
+  Safari: /\bVersion\/.* Safari\//,
+  curl: /^curl\//,
+}
+const SYSTEMS = {
+  iPhone: /\biPhone\b/,
+  iPad: /\biPad\b/,
+  Android: /\bAndroid\b/,
+  Windows: /\bWindows\b/,
+  ChromeOS: /\bCrOS\b/,
+  Mac: /\bMacintosh\b/,
+  Linux: /\bLinux\b/,
+}
 
 /**
  * What a `User-Agent` says, in plain words; never its own, which may be anybody's.
  * @param {string | null} agent
  */
 export function programOf(agent) {
-  const nameIn = (/** @type {[RegExp, string][]} */ list) =>
-    list.find(([sign]) => sign.test(agent ?? ''))?.[1]
-  const [program, system] = [nameIn(PROGRAMS), nameIn(SYSTEMS)]
-  if (program) return system ? `${program} on ${system}` : program
-  return system ? `Unknown program on ${system}` : 'Unknown program'
+  const nameIn = (/** @type {Record<string, RegExp>} */ signs) =>
+    Object.keys(signs).find((name) => signs[name]?.test(agent ?? ''))
+  const system = nameIn(SYSTEMS)
+  return (nameIn(PROGRAMS) ?? 'Unknown program') + (system ? ` on ${system}` : '')
 }
 
 /** @param {string} at */
-function momentOf(at) {
-  const day = dayOf(at)
-  return `${/^(Today|Yesterday)$/.test(day) ? day.toLowerCase() : day}, ${timeOf(at)}`
-}
+const momentOf = (at) =>
+  `${dayOf(at).replace(/^(Today|Yesterday)$/, (day) => day.toLowerCase())}, ${timeOf(at)}`
 
-/** @param {Device} device  @returns {string} */
+/** @param {Device} device */
 export function deviceLine({ madeAt, seenAt, address, here, current }) {
-  const seen = here || current ? 'in use now' : `last used ${momentOf(seenAt)}`
-  const parts = [madeAt && `signed in ${momentOf(madeAt)}`, seen, address && `from ${address}`]
-  const line = parts.filter(Boolean).join(' · ')
-  return line[0]?.toUpperCase() + line.slice(1)
+  const seen = here || current ? 'In use now' : `Last used ${momentOf(seenAt)}`
+  const parts = [seen, madeAt && `signed in ${momentOf(madeAt)}`, address && `from ${address}`]
+  return parts.filter(Boolean).join(' · ')
 }
 
-/** @param {{ address: string | null, agent: string | null }} device */
+/** @param {Omit<Added, 'at'>} device */
 export function newDeviceLine({ address, agent }) {
   const from = address === null ? '' : `, from ${address}`
   return `A new device is signed in as you: ${programOf(agent)}${from}. Not you?`
 }
 
 /**
- * What there is to ask before one signs out; undefined: nothing.
- * @param {object} what
- * @param {string} what.name  of the user
- * @param {boolean} what.isGuest  the name is free once nobody is signed in by it
- * @param {number} what.unsent  messages
- * @param {number} what.others  other devices
- * @param {string[]} what.owned  rooms of the user
- * @returns {Omit<import('./dialogs.js').Question, 'isWary'> | undefined}
+ * What there is to ask before one signs out; undefined: nothing. A guest's name is free, and the
+ * rooms without an owner, once no device is left.
+ * @param {{ name: string, isGuest: boolean, unsent: number, others: number, owned: string[] }} user
+ * @returns {import('./dialogs.js').Question | undefined}
  */
 export function partingQuestion({ name, isGuest, unsent, others, owned }) {
   const isLoss = isGuest && (others > 0 || owned.length > 0)
   if (unsent === 0 && others === 0 && !isLoss) return undefined
   /** @type {import('./text.js').Line} */
   const text = []
-  if (unsent > 0) {
-    const were = plural(unsent, 'message was', 'messages were')
-    text.push(`${were} not sent yet, and would be lost. `)
-  }
+  const were = plural(unsent, 'message was', 'messages were')
+  if (unsent > 0) text.push(`${were} not sent yet, and would be lost. `)
   if (others > 0) text.push(`You are signed in on ${plural(others, 'other device')}. `)
   if (isLoss) {
     text.push(others > 0 ? 'If you sign out everywhere, the name ' : 'The name ', { name })
@@ -158,12 +145,15 @@ export function createDevices({ api, settings }) {
     if (at && at > known) settings()?.set('devices', at)
   }
 
-  /** @param {{ address: string | null, agent: string | null }} device @param {string} at */
-  function speak(device, at, more = 0) {
-    const mine = el('button', { type: 'button', onclick: () => know(at) }, 'It was me')
-    const see = el('button', { type: 'button', onclick: open }, 'See devices')
-    const others = more > 0 ? ` And ${plural(more, 'more')}.` : ''
-    word.replaceChildren(el('span', {}, newDeviceLine(device) + others), see, mine)
+  /** @param {Added} added */
+  function speak(added, more = 0) {
+    const onclick = () => know(added.at)
+    const others = more > 0 ? ` And ${more} more.` : ''
+    word.replaceChildren(
+      el('span', {}, newDeviceLine(added) + others),
+      el('button', { type: 'button', onclick: open }, 'See devices'),
+      el('button', { type: 'button', onclick }, 'It was me'),
+    )
   }
 
   return {
@@ -175,12 +165,12 @@ export function createDevices({ api, settings }) {
       const isNew = (/** @type {Device} */ { madeAt, current }) =>
         known !== '' && !current && madeAt !== null && madeAt > known
       const [newest, ...more] = value.filter(isNew)
-      if (newest?.madeAt) speak(newest, newest.madeAt, more.length)
+      if (newest?.madeAt) speak({ ...newest, at: newest.madeAt }, more.length)
       else know(value[0]?.madeAt)
     },
     /** @param {Added} added  just now */
     heard(added) {
-      if (added.at > (settings()?.get('devices') ?? '')) speak(added, added.at)
+      if (added.at > (settings()?.get('devices') ?? '')) speak(added)
     },
     /** Nobody is here any more. */
     clear() {

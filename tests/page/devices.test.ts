@@ -58,7 +58,7 @@ test('a thief’s device is told at once, seen, and ended from the page', async 
     assert.deepEqual(await axe(ada), [], colorScheme)
   }
   await ada.page.getByText('this device').waitFor()
-  await button(ada, /^Sign out Firefox on Linux: Signed in today/).focus()
+  await button(ada, /^Sign out Firefox on Linux: In use now/).focus()
   await ada.page.keyboard.press('Enter')
   await ada.page.getByText('Firefox on Linux was signed out.').waitFor()
   assert.equal(await socket.closeCode(), 4501)
