@@ -5,19 +5,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { brotliCompress, gzipSync } from 'node:zlib'
 import type { Context } from 'hono'
 import { problem } from './problem.ts'
-
-/** Those we know, best first. Browsers ask for `br` over https only. */
-const ENCODINGS = ['br', 'gzip'] as const
-type Encoding = (typeof ENCODINGS)[number]
-// Each file once: all of the page in half a second of a busy core.
-const QUALITY = { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }
-const PACK = {
-  br: (body: Uint8Array) => brotliCompressSync(body, QUALITY),
-  gzip: (body: Uint8Array) => gzipSync(body, { level: 9 }),
-}
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -52,7 +43,9 @@ interface Asset {
   policy?: string
   body: Uint8Array<ArrayBuffer>
   /** Made at the first request for it. */
-  packed: Map<Encoding, Uint8Array<ArrayBuffer>>
+  gzip?: Uint8Array<ArrayBuffer>
+  /** A seventh smaller. Takes so long that it is made beside the loop; until then gzip goes out. */
+  brotli?: Uint8Array<ArrayBuffer> | 'coming'
 }
 
 export interface Assets {
@@ -102,7 +95,7 @@ function load(file: string, extension = extname(file)): Asset {
 
 function assetOf(body: Uint8Array<ArrayBuffer>, type = 'application/octet-stream'): Asset {
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`
-  return { body, etag, type, packed: new Map() }
+  return { body, etag, type }
 }
 
 /** Fresh from the server's memory each time, and not sent again when the browser has it. */
@@ -113,13 +106,25 @@ function respond(c: Context, asset: Asset): Response {
   if (asset.policy) c.header('Content-Security-Policy', asset.policy)
   if (c.req.header('if-none-match')?.includes(asset.etag)) return c.body(null, 304)
   c.header('Content-Type', asset.type)
-  const accepted = (c.req.header('accept-encoding') ?? '').split(/[\s,;]+/)
-  const encoding = ENCODINGS.find((one) => accepted.includes(one))
-  if (!encoding) return c.body(asset.body)
-  const packed = asset.packed.get(encoding) ?? new Uint8Array(PACK[encoding](asset.body))
-  asset.packed.set(encoding, packed)
-  c.header('Content-Encoding', encoding)
-  return c.body(packed)
+  const packed = packedFor(c.req.header('accept-encoding') ?? '', asset)
+  if (packed) c.header('Content-Encoding', packed.encoding)
+  return c.body(packed?.bytes ?? asset.body)
+}
+
+/** The shortest that there is for who reads these encodings; null: as it is. */
+function packedFor(accepted: string, asset: Asset) {
+  if (/\bbr\b/.test(accepted)) {
+    if (asset.brotli === undefined) void addBrotli(asset)
+    else if (asset.brotli !== 'coming') return { encoding: 'br', bytes: asset.brotli }
+  }
+  if (!/\bgzip\b/.test(accepted)) return null
+  asset.gzip ??= new Uint8Array(gzipSync(asset.body, { level: 9 }))
+  return { encoding: 'gzip', bytes: asset.gzip }
+}
+
+async function addBrotli(asset: Asset) {
+  asset.brotli = 'coming'
+  asset.brotli = new Uint8Array(await promisify(brotliCompress)(asset.body))
 }
 
 function pagePolicy(html: string, secure: boolean) {

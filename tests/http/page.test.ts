@@ -55,21 +55,28 @@ test('every file that the page names is there, with its type', async (t) => {
   }
 })
 
-/** What the page may weigh in all, compressed as over https. bytes */
+/** As browsers get a file, from https and from the own machine, once it is packed. */
+async function brotliOf({ get }: Pick<ReturnType<typeof openApp>, 'get'>, path: string) {
+  for (;;) {
+    const response = await get(path, { 'accept-encoding': 'gzip, deflate, br, zstd' })
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    const encoding = response.headers.get('content-encoding')
+    if (encoding === 'br') return bytes
+    assert.equal(encoding, 'gzip')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** What the page may weigh in all, compressed. bytes */
 const MOST_BYTES = 100_000
 
 test('the whole page weighs less than 100 KB', async (t) => {
-  const { get } = openApp(t)
+  const app = openApp(t)
   const names = readdirSync(new URL('../../static/', import.meta.url)).filter(
     (name) => name !== 'hearth.js',
   ) // is for programs
   const paths = ['/vendor/valibot.js', ...names.map((name) => `/${name}`)]
-  const sizes = await Promise.all(
-    paths.map(async (path) => {
-      const packed = await get(path, { 'accept-encoding': 'gzip, deflate, br, zstd' })
-      return (await packed.arrayBuffer()).byteLength
-    }),
-  )
+  const sizes = await Promise.all(paths.map(async (path) => (await brotliOf(app, path)).byteLength))
   const weight = sizes.reduce((sum, size) => sum + size, 0)
   t.diagnostic(`${paths.length} files, ${weight} bytes`)
   assert.ok(weight < MOST_BYTES, `${weight} bytes`)
@@ -93,19 +100,16 @@ test('what the browser has is not sent again', async (t) => {
 
 test('compressed for who can read it', async (t) => {
   const { get } = openApp(t)
+  const page = await (await get('/')).text()
+  assert.equal(brotliDecompressSync(await brotliOf({ get }, '/')).toString(), page)
   for (const path of ['/', '/protocol.js', '/vendor/valibot.js']) {
     const plain = await get(path, { 'accept-encoding': 'identity' })
     assert.equal(plain.headers.get('content-encoding'), null)
-    const text = await plain.text()
-    for (const [accepted, encoding, unpack] of [
-      ['gzip, deflate', 'gzip', gunzipSync],
-      ['gzip, deflate, br', 'br', brotliDecompressSync],
-    ] as const) {
-      const packed = await get(path, { 'accept-encoding': accepted })
-      assert.equal(packed.headers.get('content-encoding'), encoding)
-      assert.match(packed.headers.get('vary') ?? '', /accept-encoding/i)
-      assert.equal(unpack(new Uint8Array(await packed.arrayBuffer())).toString(), text)
-    }
+    const packed = await get(path, { 'accept-encoding': 'gzip;q=0.9' })
+    assert.equal(packed.headers.get('content-encoding'), 'gzip')
+    assert.match(packed.headers.get('vary') ?? '', /accept-encoding/i)
+    const bytes = gunzipSync(new Uint8Array(await packed.arrayBuffer()))
+    assert.equal(bytes.toString(), await plain.text())
   }
 })
 
