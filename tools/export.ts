@@ -97,16 +97,19 @@ function isIn(table: string, column: string, rooms: string) {
 }
 
 async function* sessions(query: Query) {
-  const text = `SELECT hash, user_id AS user, role, seen_at, expires_at FROM sessions
+  const text = `SELECT hash, user_id AS user, role, seen_at, expires_at, made_at,
+    address, agent FROM sessions
     WHERE hash > $1 ORDER BY hash LIMIT $2`
-  type SessionRow = Pick<LineOf<'session'>, 'hash' | 'user' | 'role'> & {
+  type SessionRow = Pick<LineOf<'session'>, 'hash' | 'user' | 'role' | 'address' | 'agent'> & {
     seen_at: number | string
     expires_at: number | string | null
+    made_at: number | string | null
   }
   for await (const found of pages<SessionRow>(query, text, ({ hash }) => [hash], [''])) {
-    yield found.map(({ seen_at: seenAt, expires_at: expiresAt, ...row }): Line => {
+    yield found.map(({ seen_at: seenAt, expires_at: expiresAt, made_at: made, ...row }): Line => {
       const end = expiresAt === null ? null : toIso(expiresAt)
-      return { type: 'session', ...row, seenAt: toIso(seenAt), expiresAt: end }
+      const madeAt = made === null ? null : toIso(made)
+      return { type: 'session', ...row, madeAt, seenAt: toIso(seenAt), expiresAt: end }
     })
   }
 }

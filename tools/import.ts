@@ -177,9 +177,11 @@ function toRow(line: Line): NewRow {
       return { id, name, name_key: key, kind, subject, banned }
     }
     case 'session': {
-      const { hash, user, role, seenAt, expiresAt } = line
+      const { hash, user, role, seenAt, expiresAt, madeAt, address, agent } = line
       const end = expiresAt === null ? null : new Date(expiresAt)
-      return { hash, user_id: user, role, seen_at: new Date(seenAt), expires_at: end }
+      const made_at = madeAt === null ? null : new Date(madeAt)
+      const row = { hash, user_id: user, role, seen_at: new Date(seenAt), expires_at: end }
+      return { ...row, made_at, address, agent }
     }
     case 'room': {
       const { room, head, floor, private: isPrivate, owner } = line

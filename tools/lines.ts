@@ -36,6 +36,10 @@ const SCHEMAS = {
     role: v.picklist(['member', 'admin']),
     seenAt: Time,
     expiresAt: v.nullable(Time),
+    // Without what a Hearth before version 7 did not write.
+    madeAt: v.optional(v.nullable(Time), null),
+    address: v.optional(v.nullable(Text), null),
+    agent: v.optional(v.nullable(Text), null),
   }),
   room: v.object({
     type: v.literal('room'),

@@ -46,6 +46,14 @@ test('nobody notices but by the new address of the data', async (t) => {
     const list = await (await fetch(`${at}/api/rooms/den/members`, { headers })).json()
     return (list as { members: { since: string }[] }).members.map((member) => member.since)
   }
+  const device = async (at: string) => {
+    const headers = { authorization: `Bearer ${ann.account.token}` }
+    const list = await (await fetch(`${at}/api/sessions`, { headers })).json()
+    const [{ id, madeAt, address, agent }] = list as [Record<string, string | null>]
+    return [id, madeAt, address, agent]
+  }
+  const onDevice = await device(first.url)
+  assert.ok(onDevice.every((part) => part !== null))
   const inSince = await since(first.url)
   assert.match(inSince.join(), /^\d{4}-/)
   const made = await post(`${first.url}/api/rooms/den/invites`, { once: true }, ann.account.token)
@@ -68,6 +76,7 @@ test('nobody notices but by the new address of the data', async (t) => {
   back.send({ type: 'say', room: 'lobby', id, body: 'one', mentions: [ann.account.user.id] })
   assert.equal((await back.next('message', (entry) => entry.id === id)).repeat, true)
   assert.deepEqual(await since(url), inSince)
+  assert.deepEqual(await device(url), onDevice)
   assert.equal((await post(`${url}/api/session`, { name: 'Aṇn' })).status, 409)
   const bob = await signIn(url, 'Bob')
   const entered = await post(`${url}/api/rooms/den/members`, { invite }, bob.token)
