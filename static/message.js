@@ -46,6 +46,18 @@ export function renderDisc({ id, name }) {
   return el('span', { className, ariaHidden: 'true' }, initialOf(name))
 }
 
+/**
+ * What somebody is, beside the name: an admin, or known to the chat's own sign-in; of guests nothing.
+ * @param {import('./protocol.js').User} user  @returns {HTMLElement[]}
+ */
+export function renderKind({ kind }) {
+  if (kind === 'admin') return [el('span', { className: 'hint' }, 'admin')]
+  if (kind !== 'foreign') return []
+  const title = 'signed in by this chat’s own login'
+  const sign = el('span', { ariaHidden: 'true' }, '✓')
+  return [el('span', { className: 'hint', title }, sign, el('span', { className: 'sr' }, title))]
+}
+
 /** @param {Row} row */
 function classesOf({ isFirst, isOwn, isTarget, parcels, message }) {
   const isFailed = parcels.some(({ failed }) => failed !== undefined)
@@ -64,7 +76,8 @@ function renderBy({ message: { author, at, seq }, isFirst }, { linkTo }) {
   const text = isFirst ? timeOf(at) : briefTimeOf(at)
   const time = el('time', { dateTime: at, title: fullTimeOf(at) }, text)
   const link = seq === undefined ? time : el('a', { href: linkTo(seq), tabIndex: -1 }, time)
-  return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', link)
+  const kind = isFirst ? renderKind(author) : []
+  return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', ...kind, ' ', link)
 }
 
 /** @param {Row} row */

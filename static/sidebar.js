@@ -2,7 +2,7 @@
 
 import { addressOf } from './address.js'
 import { arrange, el, find, refill, setText } from './dom.js'
-import { isPiled, renderDisc } from './message.js'
+import { isPiled, renderDisc, renderKind } from './message.js'
 import { dayOf, plural } from './text.js'
 
 /** @typedef {import('./room.js').Room} Room */
@@ -89,7 +89,7 @@ function byName(persons) {
  * @param {Person} person
  */
 function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
-  const state = JSON.stringify([user.name, isMe, isOwner, since, !remove, !handOver])
+  const state = JSON.stringify([user.name, user.kind, isMe, isOwner, since, !remove, !handOver])
   const held = people.get(user.id)
   if (held?.state === state) return held.node
   const node = held?.node ?? el('li')
@@ -104,7 +104,11 @@ function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
     made.dataset.key = text
     return [made]
   }
-  const marks = [...(isMe ? [hint('you')] : []), ...(isOwner ? [hint('owner')] : [])]
+  const marks = [
+    ...renderKind(user),
+    ...(isMe ? [hint('you')] : []),
+    ...(isOwner ? [hint('owner')] : []),
+  ]
   const buttons = [
     ...button('Make owner', `Make owner: ${user.name}`, handOver),
     ...button('Remove', `Remove ${user.name}`, remove),
