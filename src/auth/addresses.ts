@@ -16,10 +16,18 @@ const WITH_PORT = /^(?:(\d+(?:\.\d+){3}):\d{1,5}|\[([^\]]*)\](?::\d{1,5})?)$/
  * @returns the canonical address: `::ffff:` stripped, IPv6 as its /64
  */
 export function clientAddress(peer: string, forwardedFor: string | undefined, proxies: number) {
+  return canonical(written(peer, forwardedFor, proxies)) ?? canonical(peer) ?? 'unknown'
+}
+
+/** Whether our proxy wrote an address that can be read; else all that it passes on count as its own. */
+export function isReadable(forwardedFor: string | undefined, proxies: number): boolean {
+  return canonical(written('0.0.0.0', forwardedFor, proxies)) !== null
+}
+
+function written(peer: string, forwardedFor: string | undefined, proxies: number): string {
   const claimed = proxies > 0 && forwardedFor ? forwardedFor.split(',') : []
   const path = [...claimed.map((address) => address.trim()), peer]
-  const address = path[Math.max(0, path.length - 1 - proxies)]!
-  return canonical(address) ?? canonical(peer) ?? 'unknown'
+  return path[Math.max(0, path.length - 1 - proxies)]!
 }
 
 /** The IPv6 /48 around an address, of which one customer may have all; null for IPv4. */
@@ -27,9 +35,9 @@ export function siteOf(address: string): string | null {
   return ipaddr.IPv6.isValid(address) ? networkOf(address, IPV6_SITE) : null
 }
 
-function canonical(written: string): string | null {
-  const [, v4, v6] = WITH_PORT.exec(written) ?? []
-  const address = v4 ?? v6 ?? written
+function canonical(text: string): string | null {
+  const [, v4, v6] = WITH_PORT.exec(text) ?? []
+  const address = v4 ?? v6 ?? text
   if (!ipaddr.isValid(address)) return null
   const parsed = ipaddr.process(address)
   return parsed.kind() === 'ipv4' ? parsed.toString() : networkOf(parsed.toString(), IPV6_PREFIX)

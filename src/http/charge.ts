@@ -2,7 +2,7 @@
 
 import { STATUS } from '../../static/protocol.js'
 import { AddressBuckets } from '../auth/address-buckets.ts'
-import { clientAddress } from '../auth/addresses.ts'
+import { clientAddress, isReadable } from '../auth/addresses.ts'
 import type { Answer, Asking } from '../runtime/runtime.ts'
 import { problemOf } from './problem.ts'
 import { newId } from './request-id.ts'
@@ -22,7 +22,12 @@ export function createCharge(
   const { connectionsPerIp, requestRate, requestBurst, networksPerSite } = config.limits
   const [rate, burst] = [requestRate * connectionsPerIp, requestBurst * connectionsPerIp]
   const [requests, health] = [1, 2].map(() => new AddressBuckets(rate, burst, networksPerSite))
+  let isToldOfProxy = false
   return ({ peer, forwardedFor, method, target }) => {
+    if (!isToldOfProxy && !isReadable(forwardedFor, config.trustProxy)) {
+      isToldOfProxy = true
+      journal.event('the proxy names no address: all count as its own', { proxy: peer })
+    }
     const address = clientAddress(peer, forwardedFor, config.trustProxy)
     const buckets = HEALTH.test(target) ? health! : requests!
     const retryAfterMs = buckets.take(address, clock.now())

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AddressBuckets } from '../../src/auth/address-buckets.ts'
-import { clientAddress, siteOf } from '../../src/auth/addresses.ts'
+import { clientAddress, isReadable, siteOf } from '../../src/auth/addresses.ts'
 
 const PEER = '10.0.0.1'
 
@@ -55,7 +55,11 @@ test('what is no address falls back to the peer', () => {
     '::1::',
     '/',
   ]
-  for (const header of garbage) assert.equal(clientAddress(PEER, header, 1), PEER, header)
+  for (const header of garbage) {
+    assert.equal(clientAddress(PEER, header, 1), PEER, header)
+    assert.deepEqual([isReadable(header, 1), isReadable(header, 0)], [false, true], header)
+  }
+  assert.deepEqual([isReadable('1.2.3.4', 1), isReadable(undefined, 1)], [true, true])
   assert.equal(clientAddress('', undefined, 0), 'unknown')
   assert.equal(clientAddress('', 'x', 1), 'unknown')
 })

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { assertProblem, openApp } from '../http/app.ts'
-import { signIn, startServer, TestClock } from '../helpers.ts'
+import { createCharge } from '../../src/http/charge.ts'
+import { signIn, startServer, TestClock, testConfig, testJournal } from '../helpers.ts'
 import { METRICS_TOKEN } from '../scrape.ts'
 import { handshake, RawSocket, request } from './raw.ts'
 
@@ -91,6 +92,22 @@ test('behind a proxy each address has its own', async (t) => {
   for (let count = 0; count < 8; count += 1) assert.equal(await ask('192.0.2.1'), 200)
   assert.equal(await ask('192.0.2.1'), 429)
   assert.equal(await ask('192.0.2.2'), 200)
+})
+
+test('a proxy that names no address is told of, once', () => {
+  const { journal, lines } = testJournal()
+  const clock = new TestClock()
+  const config = testConfig({ env: { TRUST_PROXY: '1' } })
+  const charge = createCharge({ config, clock, journal }, {})
+  const ask = (forwardedFor: string | undefined) => {
+    const asking = { peer: '127.0.0.1', method: 'GET', target: '/', forwardedFor }
+    assert.equal(charge(asking), null)
+  }
+  for (const good of [undefined, '192.0.2.1', '192.0.2.1:8080']) ask(good)
+  assert.deepEqual(lines, [])
+  for (const bad of ['unknown', '_hidden']) ask(bad)
+  const what = 'the proxy names no address: all count as its own'
+  assert.deepEqual(lines, [{ what, proxy: '127.0.0.1' }])
 })
 
 test('forty people of one address load the page at the same time', async (t) => {
