@@ -14,6 +14,7 @@ import { createDevices } from './devices.js'
 import { createDoors } from './doors.js'
 import { listenToKeys } from './keys.js'
 import { createMembers } from './members.js'
+import { renderMarks } from './message.js'
 import { createMemoryStore } from './outbox.js'
 import { CLOSE } from './protocol.js'
 import { createSearch } from './search.js'
@@ -80,7 +81,11 @@ const actions = createActions({
     leave: composer.focus,
   },
 })
-const search = createSearch({ ask: (q, before) => api.search(current(), q, before), linkTo })
+const search = createSearch({
+  ask: (q, before) => api.search(current(), q, before),
+  linkTo,
+  marksOf: (author) => renderMarks(author, { isOwner: author.id === room()?.owner }),
+})
 const members = createMembers({
   ...{ api, tell, redraw: draw },
   settings: () => page.settings,
@@ -265,7 +270,7 @@ function peopleOf(room, me) {
   const toPerson = (user) => {
     const member = known.get(user.id)
     const isMe = user.id === me
-    const isOwner = member?.owner === true
+    const isOwner = user.id === room.owner
     const since = member && (member.since ?? '')
     const rules = room.isPrivate && !isMe && !isOwner && (isOwn || page.isAdmin)
     return {

@@ -46,16 +46,26 @@ export function renderDisc({ id, name }) {
   return el('span', { className, ariaHidden: 'true' }, initialOf(name))
 }
 
+const OF_OWN_LOGIN = 'signed in by this chat’s own login'
+
 /**
- * What somebody is, beside the name: an admin, or known to the chat's own sign-in; of guests nothing.
- * @param {import('./protocol.js').User} user  @returns {HTMLElement[]}
+ * What somebody is, beside the name: an admin, known to the chat's own sign-in, the room's owner;
+ * of most guests nothing.
+ * @param {import('./protocol.js').User} user @param {{ isOwner: boolean }} here
  */
-export function renderKind({ kind }) {
-  if (kind === 'admin') return [el('span', { className: 'hint' }, 'admin')]
-  if (kind !== 'foreign') return []
-  const title = 'signed in by this chat’s own login'
-  const sign = el('span', { ariaHidden: 'true' }, '✓')
-  return [el('span', { className: 'hint', title }, sign, el('span', { className: 'sr' }, title))]
+export function renderMarks({ kind }, { isOwner }) {
+  return [
+    ...(kind === 'admin' ? [renderMark('admin')] : []),
+    ...(kind === 'foreign' ? [renderMark('✓', OF_OWN_LOGIN)] : []),
+    ...(isOwner ? [renderMark('owner')] : []),
+  ]
+}
+
+/** @param {string} text @param {string} [title]  what it means, also read out in its place */
+export function renderMark(text, title) {
+  if (!title) return el('span', { className: 'hint' }, text)
+  const shown = el('span', { ariaHidden: 'true' }, text)
+  return el('span', { className: 'hint', title }, shown, el('span', { className: 'sr' }, title))
 }
 
 /** @param {Row} row */
@@ -72,12 +82,13 @@ function classesOf({ isFirst, isOwn, isTarget, parcels, message }) {
 export const isPiled = (text) => /\p{M}{4}/u.test(text)
 
 /** Who and when; the time is the message's address. @param {Row} row @param {Actions} actions */
-function renderBy({ message: { author, at, seq }, isFirst }, { linkTo }) {
-  const text = isFirst ? timeOf(at) : briefTimeOf(at)
+function renderBy(row, { linkTo }) {
+  const { author, at, seq } = row.message
+  const text = row.isFirst ? timeOf(at) : briefTimeOf(at)
   const time = el('time', { dateTime: at, title: fullTimeOf(at) }, text)
   const link = seq === undefined ? time : el('a', { href: linkTo(seq), tabIndex: -1 }, time)
-  const kind = isFirst ? renderKind(author) : []
-  return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', ...kind, ' ', link)
+  const marks = row.isFirst ? renderMarks(author, row) : []
+  return el('p', { className: 'by' }, el('bdi', {}, author.name), ' ', ...marks, ' ', link)
 }
 
 /** @param {Row} row */

@@ -49,6 +49,8 @@ export class Room {
   /** Everybody here; undefined when they are too many to list. @type {User[] | undefined} */
   members
   isPrivate = false
+  /** Whose the private room is, by id, as far as known. @type {string | undefined} */
+  owner
   /** Whether this user owns it, and may invite and remove. */
   isOwn = false
   /** How often it was joined. */
@@ -180,6 +182,7 @@ export class Room {
 
   /** @param {string} user  id of its owner from now on */
   owned(user) {
+    this.owner = user
     this.isOwn = user === this.#options.me
   }
 
@@ -188,7 +191,7 @@ export class Room {
     this.disconnected()
     this.timeline = new Timeline()
     this.#awaitsPage = false
-    this.members = undefined
+    this.members = this.owner = undefined
     this.isOwn = false
     this.shut = why
     this.#forgetRead()

@@ -18,6 +18,7 @@ import { react } from './timeline.js'
  * @property {string} me  id
  * @property {boolean} isFirst  of a run by one author: it shows name and time
  * @property {boolean} isOwn
+ * @property {boolean} isOwner  its author owns the room
  * @property {boolean} isTarget  somebody came here for it
  * @property {string} [day]  which begins with it
  * @property {boolean} isNews  the first that is new to the reader
@@ -36,6 +37,7 @@ import { react } from './timeline.js'
  * @property {Parcel[]} parcels  of the room
  * @property {boolean} isEnd  what waits in the outbox comes after the items
  * @property {User} me
+ * @property {string | undefined} [owner]  of the room, by id
  * @property {Map<string, string>} people  names by id, as far as known
  * @property {number | undefined} [target]  seq of the message that was asked for
  * @property {number | undefined} [readUpTo]  the line above what is new goes after this seq
@@ -66,6 +68,7 @@ export function rowsOf(view, now = new Date()) {
     me: me.id,
     isFirst: i === news || isTarget(row, view) || startsRun(row.message, rows[i - 1]?.message),
     isOwn: row.message.author.id === me.id,
+    isOwner: row.message.author.id === view.owner,
     isTarget: isTarget(row, view),
     isNews: i === news,
   }))
@@ -81,6 +84,7 @@ export function isSame(a, b) {
     a.parcels.length === b.parcels.length &&
     a.parcels.every((parcel, i) => parcel === b.parcels[i]) &&
     a.isFirst === b.isFirst &&
+    a.isOwner === b.isOwner &&
     a.isTarget === b.isTarget &&
     a.quoted === b.quoted &&
     a.mentions.length === b.mentions.length &&

@@ -10,13 +10,14 @@ import { dayOf, failureLine, highlight, timeOf } from './text.js'
  * @typedef {object} SearchOptions
  * @property {(q: string, before?: number) => Promise<import('./api.js').Answer<Found>>} ask
  * @property {(seq: number) => string} linkTo  the address of a message
+ * @property {(author: Message['author']) => HTMLElement[]} marksOf  what stands beside the name
  */
 
 /** So long after the last key the search begins. */
 const PAUSE_MS = 300
 
 /** @param {SearchOptions} options */
-export function createSearch({ ask, linkTo }) {
+export function createSearch({ ask, linkTo, marksOf }) {
   const panel = find('search', HTMLElement)
   const field = find('q', HTMLInputElement)
   const list = find('hits', HTMLElement)
@@ -61,7 +62,8 @@ export function createSearch({ ask, linkTo }) {
     const parts = highlight(plainText(body), state.q)
     const text = parts.map(({ text, isMatch }) => (isMatch ? el('mark', {}, text) : text))
     const when = el('time', { dateTime: at }, `${dayOf(at)}, ${timeOf(at)}`)
-    const by = el('span', { className: 'by' }, el('bdi', {}, author.name), ' ', when)
+    const name = el('bdi', {}, author.name)
+    const by = el('span', { className: 'by' }, name, ' ', ...marksOf(author), ' ', when)
     const link = el('a', { href: linkTo(seq) }, by, el('span', { dir: 'auto' }, ...text))
     return el('li', {}, link)
   }

@@ -2,7 +2,7 @@
 
 import { addressOf } from './address.js'
 import { arrange, el, find, refill, setText } from './dom.js'
-import { isPiled, renderDisc, renderKind } from './message.js'
+import { isPiled, renderDisc, renderMark, renderMarks } from './message.js'
 import { dayOf, plural } from './text.js'
 
 /** @typedef {import('./room.js').Room} Room */
@@ -94,8 +94,6 @@ function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
   if (held?.state === state) return held.node
   const node = held?.node ?? el('li')
   node.className = isPiled(user.name) ? 'piled' : ''
-  /** @param {string} text */
-  const hint = (text) => el('span', { className: 'hint' }, text)
   /** @param {string} text @param {string} label @param {Deed} onPress */
   const button = (text, label, onPress) => {
     if (!onPress) return []
@@ -104,11 +102,7 @@ function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
     made.dataset.key = text
     return [made]
   }
-  const marks = [
-    ...renderKind(user),
-    ...(isMe ? [hint('you')] : []),
-    ...(isOwner ? [hint('owner')] : []),
-  ]
+  const marks = [...(isMe ? [renderMark('you')] : []), ...renderMarks(user, { isOwner })]
   const buttons = [
     ...button('Make owner', `Make owner: ${user.name}`, handOver),
     ...button('Remove', `Remove ${user.name}`, remove),

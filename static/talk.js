@@ -79,9 +79,9 @@ export class Talk {
     if (this.#isAtEnd && room.timeline.items.length > KEEP * 2) room.timeline.trim(KEEP)
     const { items, isEnd } = this.#slice(room)
     this.#meet(room, items)
-    const { timeline } = room
+    const { timeline, owner } = room
     const marks = { people: this.people, target: this.#target, readUpTo: this.#readUpTo }
-    const rows = rowsOf({ timeline, items, parcels, isEnd, me, ...marks })
+    const rows = rowsOf({ timeline, owner, items, parcels, isEnd, me, ...marks })
     const inSight = this.#isAtEnd ? [] : this.#rowsInSight()
     this.#scroller.ariaLive = this.#isNews(timeline, items, me.id) ? 'polite' : 'off'
     this.#renderIntro(room, rows.length === 0)

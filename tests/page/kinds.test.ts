@@ -1,10 +1,10 @@
-/** Who is an admin stands beside the name, in messages and in the list of people; a guest's has nothing. */
+/** Who is an admin stands beside the name: in messages, found ones, the list of people; a guest's has nothing. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchBrowser } from '../browser.ts'
 import { connect, signIn, startServer } from '../helpers.ts'
-import { enter, message, say, soon } from './people.ts'
+import { button, enter, message, say, soon } from './people.ts'
 
 test('an admin is marked where the name stands, a guest is not', async (t) => {
   const { url } = await startServer(t, { env: { ADMIN_TOKEN: 'correct horse' } })
@@ -20,4 +20,9 @@ test('an admin is marked where the name stands, a guest is not', async (t) => {
     ada.page.locator('#people-list li', { hasText: name }).locator('.hint').allTextContents()
   await soon(() => listed('Root').then(String), 'admin')
   assert.deepEqual(await listed('Ada'), ['you'])
+  await button(ada, 'Search').click()
+  await ada.page.locator('#q').fill('I am')
+  const hits = ada.page.locator('#hits li')
+  await soon(() => hits.locator('.hint').allTextContents(), ['admin'])
+  assert.equal(await hits.count(), 2)
 })

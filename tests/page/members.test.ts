@@ -4,7 +4,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchBrowser } from '../browser.ts'
 import { newcomer, post, startServer } from '../helpers.ts'
-import { axe, button, enter, open, PHONE, soon, until, type Person } from './people.ts'
+import {
+  axe,
+  button,
+  enter,
+  message,
+  open,
+  PHONE,
+  say,
+  soon,
+  until,
+  type Person,
+} from './people.ts'
 
 const news = ({ page }: Person) => page.locator('#news').textContent()
 const rows = ({ page }: Person, list: 'people' | 'away') =>
@@ -101,6 +112,10 @@ test('members of a private room: seen, told of, removed while away, and given th
     await soon(() => rows(ada, 'people'), ['Ada', 'Grace'])
     await button(grace, /^People/).click()
     await soon(() => grace.page.locator('#people button', { hasText: /Remove|owner/ }).count(), 0)
+    await say(ada, 'It was mine')
+    const marks = (person: Person) =>
+      message(person, 'It was mine').locator('.by .hint').allTextContents()
+    for (const person of [ada, grace]) await soon(() => marks(person), ['owner'])
     const give = button(ada, 'Make owner: Grace')
     await give.focus()
     await ada.page.keyboard.press('Enter')
@@ -111,6 +126,7 @@ test('members of a private room: seen, told of, removed while away, and given th
     await ada.page.getByRole('button', { name: 'Make owner', exact: true }).last().click()
     await soon(() => news(ada), 'Grace owns den now.')
     await soon(() => news(grace), 'You own den now.')
+    for (const person of [ada, grace]) await soon(() => marks(person), [])
     await button(grace, 'Remove Ada').waitFor()
     await soon(() => button(ada, 'Invite people').isVisible(), false)
     await soon(() => ada.page.locator('#people button', { hasText: /Remove|owner/ }).count(), 0)
