@@ -12,7 +12,7 @@ import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
 import { healthRoutes } from './http/health.ts'
 import { invitationRoutes } from './http/invitations.ts'
-import { problem, refusalsTo } from './http/problem.ts'
+import { problem, refusalsTo, refuseCutBody } from './http/problem.ts'
 import { requestIds } from './http/request-id.ts'
 import { roomRoutes } from './http/rooms.ts'
 import { isSecure, isUpgrade, type HearthEnv, type Services } from './http/services.ts'
@@ -49,9 +49,11 @@ export function createApp(services: Services): Hono<HearthEnv> {
     onError: (c) => problem(c, 'too_long', { detail: `at most ${BODY_BYTES} bytes` }),
   })
   // Nothing else reads a body; and Deno warns of a middleware that wraps a request without one.
-  app.use('/api/*', (c, next) =>
-    ['POST', 'PUT'].includes(c.req.method) ? limitBody(c, next) : next(),
-  )
+  app.use('/api/*', (c, next) => {
+    if (!['POST', 'PUT'].includes(c.req.method)) return next()
+    // A body in chunks is read here. What handlers throw goes to `onError`, and never comes by.
+    return limitBody(c, next).catch(() => refuseCutBody(c))
+  })
   app.route('/api', sessionRoutes(services))
   app.route('/api', deviceRoutes(services))
   app.route('/api', messageRoutes(services, places))

@@ -63,11 +63,17 @@ export async function readBody<S extends v.GenericSchema>(
   if (type !== 'application/json') {
     return { refusal: problem(c, 'invalid', { status: 415, detail: 'send application/json' }) }
   }
-  const text = await c.req.text()
+  const text = await c.req.text().catch(() => null)
+  if (text === null) return { refusal: refuseCutBody(c) }
   const parsed = v.safeParse(schema, parseJson(text))
   if (parsed.success) return { body: parsed.output }
   const code = isTooLong(parsed.issues) ? 'too_long' : 'invalid'
   return { refusal: problem(c, code, { detail: explain(parsed.issues) }) }
+}
+
+/** Its sender went, or broke off, in the middle of it, which is no fault of ours. */
+export function refuseCutBody(c: Context): Response {
+  return problem(c, 'invalid', { detail: 'the body did not come whole' })
 }
 
 function parseJson(text: string): unknown {

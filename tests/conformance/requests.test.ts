@@ -8,6 +8,7 @@ import { runtime } from '#runtime'
 import { hashSecret } from '../../src/auth/secrets.ts'
 import { openApp } from '../http/app.ts'
 import { GENEROUS, newcomer, newTicket, SERVING, signIn, startServer, turn } from '../helpers.ts'
+import { METRICS_TOKEN, scrapeUntil } from '../scrape.ts'
 import { handshake, knock, RawSocket, request, type RawHeaders } from './raw.ts'
 
 const IS_DENO = Boolean(process.versions.deno)
@@ -437,3 +438,21 @@ async function until(condition: () => boolean) {
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
+
+test('a body that is cut off is refused, and no fault', async (t) => {
+  const { url } = await startServer(t, { env: { METRICS_TOKEN } })
+  const { token } = await signIn(url, 'Ann')
+  const json = { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` }
+  const cut: [RawHeaders, body: string][] = [
+    [{ 'Content-Length': '100' }, '{"body":'],
+    [{ 'Transfer-Encoding': 'chunked' }, '8\r\n{"body":\r\n'],
+  ]
+  for (const [headers, body] of cut) {
+    const raw = new RawSocket(t, url)
+    const head = request('/api/rooms/lobby/messages', { ...json, ...headers }, { method: 'POST' })
+    raw.socket.write(head + body, () => raw.socket.destroy())
+  }
+  const refused = 'hearth_refusals_total{what="request",code="invalid"}'
+  const samples = await scrapeUntil(url, (read) => read(refused) === cut.length, 'the refusals')
+  assert.equal(samples('hearth_faults_total'), 0)
+})
