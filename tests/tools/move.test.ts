@@ -65,7 +65,8 @@ test('nobody notices but by the new address of the data', async (t) => {
   assert.ok(told.includes('DATABASE_URL') && !told.includes('password'))
   assert.deepEqual(await faults({ DATABASE_URL }), [])
 
-  const { url } = await startServer(t, { env: { DATABASE_URL } })
+  const there = await startServer(t, { env: { DATABASE_URL } })
+  const { url } = there
   const back = await connect(t, url, ann.account)
   back.send({
     ...{ type: 'join', room: 'lobby', after: last.seq, last: last.id, epoch: joined.epoch },
@@ -88,6 +89,7 @@ test('nobody notices but by the new address of the data', async (t) => {
   const [message] = page!.messages
   assert.deepEqual([message?.body, message?.reactions.length], ['better', 1])
 
+  await there.close()
   await server.query(DATABASE_URL, 'TRUNCATE nodes')
   await assertRefused(run(move, env, DATABASE_URL), 'not empty')
   const old = await startServer(t, { env })
