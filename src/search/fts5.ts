@@ -1,5 +1,6 @@
 /** The index of words in SQLite: an FTS5 table, read by a thread beside the loop. */
 
+import { createReadAuthors } from '../store/authors.ts'
 import { pageOf, readPage } from '../store/reads.ts'
 import type { DataFile } from '../store/file.ts'
 import { exec, first, rows, type Work } from '../store/sql.ts'
@@ -38,6 +39,7 @@ export function createFts5(
   searcher: Searcher = createSearcher(file, clock, SEARCH),
 ): WordIndex {
   const { sql } = file
+  const readAuthors = createReadAuthors(sql)
   return {
     step: (room) => sql.transaction(() => step(room)),
     behind: () =>
@@ -50,7 +52,7 @@ export function createFts5(
       const match = number === undefined ? '' : toMatch(number, phrases)
       const values = [match, number ?? 0, before, limit + 1]
       const seqs = match === '' ? [] : await searcher.search(values)
-      return sql.run(() => readPage(FOUND, limit, [room, JSON.stringify(seqs)]))
+      return sql.run(() => readPage(readAuthors, FOUND, limit, [room, JSON.stringify(seqs)]))
     },
     close: () => searcher.close(),
   }

@@ -3,6 +3,7 @@
  * What is common is found among the newest, what is rare by its keys (postgres-functions.sql).
  */
 
+import { createReadAuthors } from '../store/authors.ts'
 import { pageOf, readPage } from '../store/reads.ts'
 import { SearchTooLong } from '../store/log.ts'
 import { first, rows, type Sql, type Work } from '../store/sql.ts'
@@ -39,6 +40,7 @@ export const SQL = {
 }
 
 export function createGin(sql: Sql): WordIndex {
+  const readAuthors = createReadAuthors(sql)
   return {
     step: (room) => sql.run(() => step(room)),
     behind: () =>
@@ -49,7 +51,7 @@ export function createGin(sql: Sql): WordIndex {
       const most = phrases.length > 0 ? limit + 1 : 0
       const keys = phrases.map((each) => toKeys(room, each)).join(' & ')
       const values = [room, before, most, phrases.map(toPattern), keys]
-      return sql.run(() => readPage(SQL.search, limit, values)).catch(refuseSearch)
+      return sql.run(() => readPage(readAuthors, SQL.search, limit, values)).catch(refuseSearch)
     },
     close: async () => {},
   }

@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import * as appends from './append.ts'
 import * as doors from './doors.ts'
 import * as reads from './reads.ts'
+import { createReadAuthors } from './authors.ts'
 import type { Draft, Log, Outcome } from './log.ts'
 import { roomCountOf } from './memberships.ts'
 import { toEntry } from './rows.ts'
@@ -30,6 +31,7 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Log {
   const { sql, epoch, clock, close, limits = DEFAULT_LIMITS } = options
   const append = createAppend(options)
+  const readAuthors = createReadAuthors(sql)
   const visitor = (room: string, user: string, session: string, after: number | undefined) => {
     return { room, user, session, after, now: clock.date() }
   }
@@ -44,9 +46,9 @@ export function createLog(options: LogOptions): Log {
     visit: (room, user, session, after, mayMake) =>
       sql.run(() => doors.visit(visitor(room, user, session, after), mayMake)),
     leave: async (room, user) => void (await doors.leave(sql, room, user)),
-    after: (room, after, limit) => sql.run(() => reads.readAfter(room, after, limit)),
+    after: (room, after, limit) => sql.run(() => reads.readAfter(readAuthors, room, after, limit)),
     page: (room, limit, before = Number.MAX_SAFE_INTEGER) =>
-      sql.run(() => reads.readPage(reads.PAGE, limit, [room, before, limit + 1])),
+      sql.run(() => reads.readPage(readAuthors, reads.PAGE, limit, [room, before, limit + 1])),
     compare: (positions) => sql.run(() => reads.compare(sql, positions)),
     roomCount: (user) => sql.run(() => roomCountOf(user)),
     rooms: options.rests ? inTurn(rooms, clock) : rooms,

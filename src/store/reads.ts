@@ -1,12 +1,13 @@
-/** Reading the entries of a room. Every read is one statement, so of one moment. */
+/**
+ * Reading the entries of a room. Every read is one statement, so of one moment; what the authors are
+ * is of any (authors.ts).
+ */
 
 import type { Entry, Page } from '../protocol.ts'
+import type { ReadAuthors } from './authors.ts'
 import type { Compared, Position } from './log.ts'
 import { toEntry, toPage, type EntryRow, type MessageRow } from './rows.ts'
 import { rows, type Sql, type Value, type Work } from './sql.ts'
-
-/** Of the author of an entry `m`. */
-const KIND = '(SELECT kind FROM users WHERE users.id = m.author_id)'
 
 /** The newest messages of a room: $2 below which `seq`, $3 how many. */
 export const PAGE = pageOf("m.kind = 'message' AND m.seq < $2", 'LIMIT $3')
@@ -17,13 +18,11 @@ export const PAGE = pageOf("m.kind = 'message' AND m.seq < $2", 'LIMIT $3')
  */
 export function pageOf(where: string, limit = '') {
   return `
-    SELECT head AS seq, NULL AS id, NULL AS author_id, NULL AS author_name,
-      NULL AS author_kind, NULL AS at, NULL AS body,
+    SELECT head AS seq, NULL AS id, NULL AS author_id, NULL AS author_name, NULL AS at, NULL AS body,
       NULL AS edited_at, NULL AS reply_to, NULL AS mentions, NULL AS deleted, NULL AS reactions
     FROM rooms WHERE room = $1
     UNION ALL SELECT * FROM (
-      SELECT m.seq, m.id, m.author_id, m.author_name,
-        ${KIND}, m.at, coalesce(edit.body, m.body), edit.at,
+      SELECT m.seq, m.id, m.author_id, m.author_name, m.at, coalesce(edit.body, m.body), edit.at,
         m.reply_to, m.mentions, m.deleted,
         (SELECT string_agg(emoji || ' ' || author_id, ' ' ORDER BY seq)
           FROM reactions WHERE room = $1 AND target = m.seq)
@@ -32,22 +31,34 @@ export function pageOf(where: string, limit = '') {
 }
 
 /** The page that `text` selects. @param limit  of which one more is asked for */
-export function* readPage(text: string, limit: number, values: readonly Value[]): Work<Page> {
+export function* readPage(
+  readAuthors: ReadAuthors,
+  text: string,
+  limit: number,
+  values: readonly Value[],
+): Work<Page> {
   const found = yield* rows<MessageRow | { seq: number; id: null }>(text, ...values)
   const messages = found.filter((row): row is MessageRow => row.id !== null)
   const [{ seq: head } = { seq: 0 }] = found.filter(({ id }) => id === null)
-  return toPage(head, messages, limit)
+  return toPage(head, messages, yield* readAuthors(messages), limit)
 }
 
 /** Entries of the room $1: $2 after which `seq`, $3 how many. */
 export const AFTER = `
-  SELECT room, seq, id, kind, author_id, author_name, ${KIND}
-    AS author_kind, at, body, target, reply_to, mentions, emoji, is_on, deleted
-  FROM messages AS m WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3`
+  SELECT room, seq, id, kind, author_id, author_name, at, body, target, reply_to, mentions, emoji,
+    is_on, deleted
+  FROM messages WHERE room = $1 AND seq > $2 ORDER BY seq LIMIT $3`
 
 /** Entries of a room with `seq` > `after`, ascending. */
-export function* readAfter(room: string, after: number, limit: number): Work<Entry[]> {
-  return (yield* rows<EntryRow>(AFTER, room, after, limit)).map((row) => toEntry(row))
+export function* readAfter(
+  readAuthors: ReadAuthors,
+  room: string,
+  after: number,
+  limit: number,
+): Work<Entry[]> {
+  const found = yield* rows<EntryRow>(AFTER, room, after, limit)
+  const authors = yield* readAuthors(found)
+  return found.map((row, index) => toEntry(row, authors[index]))
 }
 
 /** Where rooms stand, and who is at the positions. */

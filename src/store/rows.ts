@@ -12,8 +12,6 @@ export type EntryRow = {
   kind: Entry['kind']
   author_id: string
   author_name: string
-  /** As in `users`, where it was asked for. */
-  author_kind?: string | null
   /** ISO 8601 in UTC. */
   at: string
   body: string | null
@@ -27,7 +25,7 @@ export type EntryRow = {
 }
 
 /** A row of `messages`. */
-export type Row = Omit<EntryRow, 'author_kind'> & { digest: string }
+export type Row = EntryRow & { digest: string }
 
 /** A message with its newest text, and its reactions as `emoji user` in the order of `seq`. */
 export type MessageRow = Omit<EntryRow, 'room' | 'kind' | 'target' | 'emoji' | 'is_on'> & {
@@ -67,8 +65,11 @@ export function toRow(
   }
 }
 
-/** @param author  default: as it stands in the row */
-export function toEntry(row: EntryRow, author = authorOf(row)): Entry {
+/** @param author  default: as it stands in the row, without a kind */
+export function toEntry(
+  row: EntryRow,
+  author: User = { id: row.author_id, name: row.author_name },
+): Entry {
   const { room, seq, id, kind, at } = row
   const common = { type: 'message', room, seq, id, author, at } as const
   const text = row.deleted ? ({ deleted: true } as const) : { body: row.body ?? '' }
@@ -85,16 +86,23 @@ export function toEntry(row: EntryRow, author = authorOf(row)): Entry {
   }
 }
 
-/** @param rows  one more than `limit`, if there are so many; newest first */
-export function toPage(head: number, rows: readonly MessageRow[], limit: number): Page {
-  const messages = rows.slice(0, limit).reverse()
-  return { head, messages: messages.map(toMessage), more: rows.length > limit }
+/**
+ * @param rows  one more than `limit`, if there are so many; newest first
+ * @param authors  of the rows
+ */
+export function toPage(
+  head: number,
+  rows: readonly MessageRow[],
+  authors: readonly User[],
+  limit: number,
+): Page {
+  const messages = rows.slice(0, limit).map((row, index) => toMessage(row, authors[index]!))
+  return { head, messages: messages.reverse(), more: rows.length > limit }
 }
 
 /** Put together piece by piece: copies of parts would be a tenth of what a page costs. */
-function toMessage(row: MessageRow): Message {
+function toMessage(row: MessageRow, author: User): Message {
   const { seq, id, at, body, reply_to: replyTo, mentions, edited_at: editedAt } = row
-  const author = authorOf(row)
   const message: Message = { seq, id, author, at, reactions: [] }
   if (replyTo !== null) message.replyTo = replyTo
   if (mentions !== null) message.mentions = toIds(mentions)
@@ -106,12 +114,6 @@ function toMessage(row: MessageRow): Message {
   }
   return message
 }
-
-function authorOf({ author_id: id, author_name: name, author_kind: kind }: Author): User {
-  return toUser(id, name, kind)
-}
-
-type Author = Pick<EntryRow, 'author_id' | 'author_name' | 'author_kind'>
 
 /** A user as everybody is told of it. @param kind  as in the table of users */
 export function toUser(id: string, name: string, kind: string | null | undefined): User {

@@ -269,6 +269,37 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
     },
   )
 
+  check('stored entries say what their authors are, whoever wrote before', async (opened) => {
+    const { log, accounts } = opened
+    const guest = await signUp(opened, 'Ann')
+    const until = new Date('2040-01-01')
+    const admin = await accounts.addAdmin('Root', 'hash-1')
+    const foreign = await accounts.addForeign('sub', 'Bob', 'hash-2', until)
+    const nobody = nthUser(9)
+    const users = [guest.user, admin!.user, foreign!.user, nobody]
+    assert.deepEqual(
+      users.map(({ kind }) => kind),
+      [undefined, 'admin', 'foreign', undefined],
+    )
+    for (const turn of [1, 2]) {
+      const body = `word${turn}`
+      await log.append(users.map((user) => say({ id: user.id, name: `Was ${turn}` }, body)))
+      const authors = users.map((user) => ({ ...user, name: `Was ${turn}` }))
+      const since = (turn - 1) * users.length
+      const pages = [
+        await log.after('lobby', since, ALL),
+        (await log.page('lobby', users.length)).messages,
+        (await log.search('lobby', body, ALL)).messages,
+        await log.after('lobby', since, ALL),
+      ]
+      for (const found of pages)
+        assert.deepEqual(
+          found.map(({ author }) => author),
+          authors,
+        )
+    }
+  })
+
   check('entering needs a session, makes a member, and says where the room is', async (opened) => {
     const { log } = opened
     const { user, hash } = await signUp(opened, 'Ann')

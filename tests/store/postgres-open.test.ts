@@ -16,6 +16,7 @@ import type { PostgresOptions } from '../../src/cluster/postgres.ts'
 import { SQL } from '../../src/search/gin.ts'
 import { LOOK, ROOMS, savingReads } from '../../src/store/doors.ts'
 import { readingKnown } from '../../src/store/known.ts'
+import { readingKinds } from '../../src/store/authors.ts'
 import { AFTER, comparing, PAGE } from '../../src/store/reads.ts'
 import { stepsAfter, VERSION } from '../../src/store/schema.ts'
 import { exec, rows, type Sql } from '../../src/store/sql.ts'
@@ -272,6 +273,7 @@ void test('opening Postgres', async (t) => {
     const cases: [string, string, readonly unknown[]][] = [
       ['after', AFTER, [room, 100, 100]],
       ['page', PAGE, [room, 200, 51]],
+      ['kinds', readingKinds(db.sql.dialect), json({ id: user!.id })],
       ['unindexed', SQL.unindexed, [room]],
       ['enter', LOOK, [room, user!.id, 'hash-1', 100, now]],
       ['compare', comparing(db.sql), json({ room: 'room-1', seq: 200 }, { room, seq: 250 })],
