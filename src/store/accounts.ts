@@ -1,41 +1,27 @@
 /** Accounts: users, the names they own, and their signed-in devices. */
 
-import {
-  isNameLike,
-  isReserved,
-  nameKeys,
-  namesLike,
-  NOBODY,
-  type NameKeys,
-} from '../auth/names.ts'
+import { nameKeys } from '../auth/names.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
-import type { User } from '../protocol.ts'
 import { devicesOf, idIs, keep, type Device } from './devices.ts'
-import { toUser } from './rows.ts'
+import { addUser, adminOf, foreigner, freeName, ownersOf } from './name-owners.ts'
 import { revoke } from './nodes.ts'
 import { endInvitesOf } from './owners.ts'
-import { did, exec, first, rows, type Sql, type Value, type Work } from './sql.ts'
+import {
+  add,
+  addAnother,
+  ALL,
+  countSessions,
+  end,
+  find,
+  idleSince,
+  type Book,
+  type Origin,
+  type Session,
+} from './sessions.ts'
+import { did, exec, rows, type Sql } from './sql.ts'
 
-export type Role = 'member' | 'admin'
-
-/** A signed-in device. */
-export interface Session {
-  /** Under this its token is kept. */
-  hash: string
-  user: User
-  role: Role
-  /** When it ends whatever happens, other devices included; null for a guest's. */
-  expiresAt: Date | null
-  /** When it would end if it were not used again. */
-  idleUntil: Date
-}
-
-/** What is known of who signs in, for the user to see; null: not known. */
-export interface Origin {
-  address: string | null
-  agent: string | null
-}
+export type { Origin, Role, Session } from './sessions.ts'
 
 /**
  * Kept in the database of the log; each method is atomic. A user has so many sessions at most: of
@@ -76,26 +62,6 @@ export interface Accounts {
 }
 
 const UNKNOWN: Origin = { address: null, agent: null }
-
-/** A row of `sessions` with its user's name; times are milliseconds in SQLite, text in Postgres. */
-interface SessionRow {
-  hash: string
-  user_id: string
-  name: string
-  kind: string
-  role: Role
-  seen_at: number | string
-  expires_at: number | string | null
-}
-
-interface UserRow {
-  id: string
-  name: string
-  /** Null: the name is free. */
-  name_key: string | null
-  kind: string
-  banned: boolean | number
-}
 
 export function createAccounts(
   sql: Sql,
@@ -199,126 +165,6 @@ export function createAccounts(
   }
 }
 
-/** What the works about accounts need. */
-interface Book {
-  sql: Sql
-  limits: Pick<Limits, 'idleSessionMs' | 'sessionsPerUser'>
-  clock: Clock
-  /** What decides about a user locks its row first. */
-  lock: string
-}
-
-function idleSince({ clock, limits }: Book) {
-  return new Date(clock.date().getTime() - limits.idleSessionMs)
-}
-
-function* find(book: Book, hash: string): Work<Session | null> {
-  const row = yield* first<SessionRow>(
-    `SELECT sessions.*, users.name, users.kind FROM sessions JOIN users ON users.id = user_id
-     WHERE hash = $1 AND seen_at > $2 AND (expires_at IS NULL OR expires_at > $3)`,
-    ...[hash, idleSince(book), book.clock.date()],
-  )
-  return row ? toSession(row, book.limits.idleSessionMs) : null
-}
-
-interface NewSession extends Origin {
-  hash: string
-  user: string
-  role: Role
-  expiresAt: Date | null
-}
-
-function* add(book: Book, { hash, user, role, expiresAt, address, agent }: NewSession) {
-  yield* exec(
-    `INSERT INTO sessions (hash, user_id, role, made_at, seen_at, expires_at, address, agent)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-    ...[hash, user, role, book.clock.date(), book.clock.date(), expiresAt, address, agent],
-  )
-  return yield* find(book, hash)
-}
-
-/** A session of a user who may have some: those unused longest make way, the others hear of it. */
-function* addAnother(book: Book, session: NewSession) {
-  const { user } = session
-  const others = yield* countSessions(book, user)
-  if (others >= book.limits.sessionsPerUser) {
-    const stay = 'SELECT hash FROM sessions WHERE user_id = $1 ORDER BY seen_at DESC LIMIT $2'
-    yield* end(book.sql, user, [`hash NOT IN (${stay})`, book.limits.sessionsPerUser - 1])
-  }
-  if (others > 0) yield* revoke(book.sql, [{ device: session.hash, user_id: user }])
-  return yield* add(book, session)
-}
-
-/** Those that hold; what is over is ended. */
-function* countSessions(book: Book, user: string) {
-  yield* endIdle(book, user)
-  const text = 'SELECT count(*) AS count FROM sessions WHERE user_id = $1'
-  return Number((yield* first<{ count: number | string }>(text, user))!.count)
-}
-
-/** A name as it is shown, and what it is owned by. */
-interface OwnName extends NameKeys {
-  name: string
-}
-
-/**
- * The users that own what this name is told by: two at most, one by its key and one by its look.
- * Guests whose sessions are all over have lost it.
- */
-function* ownersOf(book: Book, { key, look }: NameKeys): Work<UserRow[]> {
-  // Each by its index: an OR of both would be looked for in all of the table.
-  const found = yield* rows<UserRow>(
-    `SELECT * FROM users WHERE id IN (SELECT id FROM users WHERE name_key = $1
-       UNION SELECT id FROM users WHERE name_look = $2) ORDER BY id ${book.lock}`,
-    ...[key, look],
-  )
-  const owners: UserRow[] = []
-  for (const owner of found) {
-    yield* endIdle(book, owner.id)
-    if (!(yield* freeName(owner.id))) owners.push(owner)
-  }
-  return owners
-}
-
-/** The admin of this name, if there is one; of a reserved name nobody else stays the owner. */
-function* adminOf(book: Book, own: OwnName): Work<UserRow | 'taken' | undefined> {
-  let known: UserRow | undefined
-  for (const owner of yield* ownersOf(book, own)) {
-    const isAdmin = owner.kind === 'admin'
-    if (isAdmin && !owner.banned && owner.name_key === own.key) known = owner
-    else if (isAdmin || !isReserved(own.name)) return 'taken'
-    else yield* renameAway(book, owner.id)
-  }
-  return known
-}
-
-/** Gives a user another name than the one that was not theirs to have. */
-function* renameAway(book: Book, id: string) {
-  for (const name of namesLike(NOBODY)) {
-    const own = { name, ...nameKeys(name) }
-    if ((yield* ownersOf(book, own)).length === 0) return yield* rename(id, own)
-  }
-  throw new Error('no name like this is free')
-}
-
-/** The user that an issuer vouches for, by a name that is wanted or like it. null: banned. */
-function* foreigner(book: Book, subject: string, wanted: string): Work<string | null> {
-  for (const variant of namesLike(wanted)) {
-    // Looked up each time: another node may have been first.
-    const text = `SELECT * FROM users WHERE subject = $1 ${book.lock}`
-    const known = yield* first<UserRow>(text, subject)
-    if (known?.banned) return null
-    if (known && isNameLike(known.name, wanted)) return known.id
-    const own = { name: variant, ...nameKeys(variant) }
-    const owners = yield* ownersOf(book, own)
-    if (owners.some(({ id }) => id !== known?.id)) continue
-    if (known) yield* rename(known.id, own)
-    const id = known?.id ?? (yield* addUser(own, 'member', subject))
-    if (id) return id
-  }
-  throw new Error('no name like this is free')
-}
-
 /**
  * Ends what keeps a user in, on every node: sessions, which tickets hang on, and memberships; and
  * invitations into rooms that the user owns.
@@ -331,64 +177,4 @@ export function* expel(sql: Sql, user: string) {
   yield* revoke(sql, memberships)
   yield* endInvitesOf(user)
   return { sessions: sessions.length, memberships: memberships.length }
-}
-
-/** Ends those that were not used for long, or whose time is over. */
-function endIdle(book: Book, user: string) {
-  const which = ['(seen_at <= $2 OR expires_at <= $3)', idleSince(book), book.clock.date()] as const
-  return end(book.sql, user, which)
-}
-
-/** A condition, and its values from $2 on. */
-type Which = readonly [condition: string, ...values: Value[]]
-const ALL: Which = ['hash <> $2', '']
-
-/** Ends sessions of a user, and tells every node. @returns hashes */
-function* end(sql: Sql, user: string, [condition, ...values]: Which, banned = false) {
-  const ended = yield* rows<{ hash: string }>(
-    `DELETE FROM sessions WHERE user_id = $1 AND ${condition} RETURNING hash`,
-    ...[user, ...values],
-  )
-  yield* revoke(
-    sql,
-    ended.map(({ hash: session }) => ({ session, banned })),
-  )
-  return ended.map((row) => row.hash)
-}
-
-/** @returns the id; null when another node was first, with the name or with the subject */
-function* addUser({ name, key, look }: OwnName, kind: string, subject: string | null = null) {
-  const added = yield* first<{ id: string }>(
-    `INSERT INTO users (id, name, name_key, name_look, kind, subject)
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id`,
-    ...[crypto.randomUUID(), name, key, look, kind, subject],
-  )
-  return added?.id ?? null
-}
-
-function rename(id: string, { name, key, look }: OwnName) {
-  const text = 'UPDATE users SET name = $1, name_key = $2, name_look = $3 WHERE id = $4'
-  return exec(text, name, key, look, id)
-}
-
-/** Frees the name of a guest without sessions, which can never come back. @returns whether it did */
-function* freeName(user: string) {
-  const isFreed = yield* did(
-    `UPDATE users SET name_key = NULL, name_look = NULL
-     WHERE kind = 'guest' AND NOT banned AND id = $1
-       AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id) RETURNING id`,
-    user,
-  )
-  if (isFreed) yield* endInvitesOf(user)
-  return isFreed
-}
-
-function toSession(row: SessionRow, idleSessionMs: number): Session {
-  return {
-    hash: row.hash,
-    user: toUser(row.user_id, row.name, row.kind),
-    role: row.role,
-    expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
-    idleUntil: new Date(new Date(row.seen_at).getTime() + idleSessionMs),
-  }
 }

@@ -1,0 +1,119 @@
+/** Who owns which name: a guest while signed in, others for good. */
+
+import {
+  isNameLike,
+  isReserved,
+  nameKeys,
+  namesLike,
+  NOBODY,
+  type NameKeys,
+} from '../auth/names.ts'
+import { endInvitesOf } from './owners.ts'
+import { endIdle, type Book } from './sessions.ts'
+import { did, exec, first, rows, type Work } from './sql.ts'
+
+interface UserRow {
+  id: string
+  name: string
+  /** Null: the name is free. */
+  name_key: string | null
+  kind: string
+  banned: boolean | number
+}
+
+/** A name as it is shown, and what it is owned by. */
+interface OwnName extends NameKeys {
+  name: string
+}
+
+/**
+ * The users that own what this name is told by: two at most, one by its key and one by its look.
+ * Guests whose sessions are all over have lost it.
+ */
+export function* ownersOf(book: Book, { key, look }: NameKeys): Work<UserRow[]> {
+  // Each by its index: an OR of both would be looked for in all of the table.
+  const found = yield* rows<UserRow>(
+    `SELECT * FROM users WHERE id IN (SELECT id FROM users WHERE name_key = $1
+       UNION SELECT id FROM users WHERE name_look = $2) ORDER BY id ${book.lock}`,
+    ...[key, look],
+  )
+  const owners: UserRow[] = []
+  for (const owner of found) {
+    yield* endIdle(book, owner.id)
+    if (!(yield* freeName(owner.id))) owners.push(owner)
+  }
+  return owners
+}
+
+/** The admin of this name, if there is one; of a reserved name nobody else stays the owner. */
+export function* adminOf(book: Book, own: OwnName): Work<UserRow | 'taken' | undefined> {
+  let known: UserRow | undefined
+  for (const owner of yield* ownersOf(book, own)) {
+    const isAdmin = owner.kind === 'admin'
+    if (isAdmin && !owner.banned && owner.name_key === own.key) known = owner
+    else if (isAdmin || !isReserved(own.name)) return 'taken'
+    else yield* renameAway(book, owner.id)
+  }
+  return known
+}
+
+/** Gives a user another name than the one that was not theirs to have. */
+function* renameAway(book: Book, id: string) {
+  for (const name of namesLike(NOBODY)) {
+    const own = { name, ...nameKeys(name) }
+    if ((yield* ownersOf(book, own)).length === 0) return yield* rename(id, own)
+  }
+  throw new Error('no name like this is free')
+}
+
+/** The user that an issuer vouches for, by a name that is wanted or like it. null: banned. */
+export function* foreigner(book: Book, subject: string, wanted: string): Work<string | null> {
+  for (const variant of namesLike(wanted)) {
+    // Looked up each time: another node may have been first.
+    const text = `SELECT * FROM users WHERE subject = $1 ${book.lock}`
+    const known = yield* first<UserRow>(text, subject)
+    if (known?.banned) return null
+    if (known && isNameLike(known.name, wanted)) return known.id
+    const own = { name: variant, ...nameKeys(variant) }
+    const owners = yield* ownersOf(book, own)
+    if (owners.some(({ id }) => id !== known?.id)) continue
+    if (known) yield* rename(known.id, own)
+    const id = known?.id ?? (yield* addUser(own, 'member', subject))
+    if (id) return id
+  }
+  throw new Error('no name like this is free')
+}
+
+/**
+ * Adds a user who owns a name.
+ * @returns the id; null when another node was first, with the name or with the subject
+ */
+export function* addUser(
+  { name, key, look }: OwnName,
+  kind: string,
+  subject: string | null = null,
+) {
+  const added = yield* first<{ id: string }>(
+    `INSERT INTO users (id, name, name_key, name_look, kind, subject)
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id`,
+    ...[crypto.randomUUID(), name, key, look, kind, subject],
+  )
+  return added?.id ?? null
+}
+
+function rename(id: string, { name, key, look }: OwnName) {
+  const text = 'UPDATE users SET name = $1, name_key = $2, name_look = $3 WHERE id = $4'
+  return exec(text, name, key, look, id)
+}
+
+/** Frees the name of a guest without sessions, which can never come back. @returns whether it did */
+export function* freeName(user: string) {
+  const isFreed = yield* did(
+    `UPDATE users SET name_key = NULL, name_look = NULL
+     WHERE kind = 'guest' AND NOT banned AND id = $1
+       AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id) RETURNING id`,
+    user,
+  )
+  if (isFreed) yield* endInvitesOf(user)
+  return isFreed
+}
