@@ -84,7 +84,13 @@ const actions = createActions({
 const search = createSearch({
   ask: (q, before) => api.search(current(), q, before),
   linkTo,
-  marksOf: (author) => renderMarks(author, { isOwner: author.id === room()?.owner }),
+  meet(messages) {
+    for (const { author, seq } of messages) talk.namesakes.meet(author, seq)
+  },
+  marksOf(author) {
+    const isOwner = author.id === room()?.owner
+    return renderMarks(author, { isOwner, order: talk.namesakes.orderOf(author) })
+  },
 })
 const members = createMembers({
   ...{ api, tell, redraw: draw },
@@ -274,7 +280,7 @@ function peopleOf(room, me) {
     const since = member && (member.since ?? '')
     const rules = room.isPrivate && !isMe && !isOwner && (isOwn || page.isAdmin)
     return {
-      ...{ user, isMe, isOwner, since },
+      ...{ user, isMe, isOwner, since, order: talk.namesakes.orderOf(user) },
       remove: rules ? doors.remove : undefined,
       handOver: rules && member ? members.handOver : undefined,
     }

@@ -29,7 +29,7 @@ export function renderRow(row, actions, node = el('li', { tabIndex: -1 })) {
   const parts = [renderBy(row, actions)]
   if (row.isFirst) parts.unshift(renderDisc(message.author))
   if (row.quoted && message.replyTo) {
-    parts.push(renderQuote(row.quoted, actions.linkTo(message.replyTo)))
+    parts.push(renderQuote(row, row.quoted, actions.linkTo(message.replyTo)))
   }
   parts.push(renderBody(row))
   if (row.reactions.length > 0) parts.push(renderReactions(row, actions))
@@ -47,19 +47,25 @@ export function renderDisc({ id, name }) {
 }
 
 const OF_OWN_LOGIN = 'signed in by this chat’s own login'
+const IS_ANOTHER = 'another person than the one who had this name before'
 
 /**
- * What somebody is, beside the name: an admin, known to the chat's own sign-in, the room's owner;
- * of most guests nothing.
- * @param {import('./protocol.js').User} user @param {{ isOwner: boolean }} here
+ * What somebody is, beside the name: an admin, known to the chat's own sign-in, the room's owner,
+ * not the first of this name; of most guests nothing.
+ * @param {import('./protocol.js').User} user @param {{ isOwner: boolean, order: number }} here
  */
-export function renderMarks({ kind }, { isOwner }) {
+export function renderMarks({ kind }, { isOwner, order }) {
   return [
     ...(kind === 'admin' ? [renderMark('admin')] : []),
     ...(kind === 'foreign' ? [renderMark('✓', OF_OWN_LOGIN)] : []),
     ...(isOwner ? [renderMark('owner')] : []),
+    ...renderOrder(order),
   ]
 }
+
+/** @param {number} order  of several persons of one name */
+const renderOrder = (order) =>
+  order > 1 ? [renderMark(order > 2 ? `another (${order})` : 'another', IS_ANOTHER)] : []
 
 /** @param {string} text @param {string} [title]  what it means, also read out in its place */
 export function renderMark(text, title) {
@@ -103,13 +109,14 @@ function renderBody({ message: { body, deleted, editedAt }, mentions, me }) {
   return el('div', { className: 'body', dir: 'auto' }, box, ' ', mark)
 }
 
-/** What it answers, which is one step away. @param {Item | 'missing'} quoted @param {string} href */
-function renderQuote(quoted, href) {
+/** What it answers, one step away. @param {Row} row @param {Item | 'missing'} quoted @param {string} href */
+function renderQuote({ quotedOrder }, quoted, href) {
   if (quoted === 'missing') return el('blockquote', {}, el('a', { href }, 'An earlier message'))
   const { author, body = 'deleted message' } = quoted
   const line = [...plainText(body)].slice(0, QUOTE_LENGTH).join('')
   const text = el('span', { dir: 'auto' }, line)
-  return el('blockquote', {}, el('a', { href }, el('bdi', {}, author.name), ' ', text))
+  const by = [el('bdi', {}, author.name), ' ', ...renderOrder(quotedOrder), ' ']
+  return el('blockquote', {}, el('a', { href }, ...by, text))
 }
 
 /** @param {Row} row @param {Actions} actions */

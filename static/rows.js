@@ -19,6 +19,8 @@ import { react } from './timeline.js'
  * @property {boolean} isFirst  of a run by one author: it shows name and time
  * @property {boolean} isOwn
  * @property {boolean} isOwner  its author owns the room
+ * @property {number} order  of its author among those of the name
+ * @property {number} quotedOrder  likewise, of what it answers
  * @property {boolean} isTarget  somebody came here for it
  * @property {string} [day]  which begins with it
  * @property {boolean} isNews  the first that is new to the reader
@@ -38,6 +40,7 @@ import { react } from './timeline.js'
  * @property {boolean} isEnd  what waits in the outbox comes after the items
  * @property {User} me
  * @property {string | undefined} [owner]  of the room, by id
+ * @property {import('./namesakes.js').Namesakes} namesakes
  * @property {Map<string, string>} people  names by id, as far as known
  * @property {number | undefined} [target]  seq of the message that was asked for
  * @property {number | undefined} [readUpTo]  the line above what is new goes after this seq
@@ -61,7 +64,7 @@ export function rowsOf(view, now = new Date()) {
   const news = rows.findIndex(({ message }) => isNew(message, view))
   return rows.map((row, i) => ({
     ...row,
-    ...quote(row.message.replyTo, view.timeline),
+    ...quote(row.message.replyTo, view),
     ...(days[i] !== days[i - 1] && { day: days[i] ?? '' }),
     mentions: namesOf(row.message.mentions, view.people),
     reactions: (row.message.reactions ?? []).map((reaction) => toReaction(reaction, view)),
@@ -69,6 +72,7 @@ export function rowsOf(view, now = new Date()) {
     isFirst: i === news || isTarget(row, view) || startsRun(row.message, rows[i - 1]?.message),
     isOwn: row.message.author.id === me.id,
     isOwner: row.message.author.id === view.owner,
+    order: view.namesakes.orderOf(row.message.author),
     isTarget: isTarget(row, view),
     isNews: i === news,
   }))
@@ -85,6 +89,8 @@ export function isSame(a, b) {
     a.parcels.every((parcel, i) => parcel === b.parcels[i]) &&
     a.isFirst === b.isFirst &&
     a.isOwner === b.isOwner &&
+    a.order === b.order &&
+    a.quotedOrder === b.quotedOrder &&
     a.isTarget === b.isTarget &&
     a.quoted === b.quoted &&
     a.mentions.length === b.mentions.length &&
@@ -124,10 +130,12 @@ function toRow(parcel, me) {
   return [{ message, parcels: [parcel] }]
 }
 
-/** @param {number | undefined} seq @param {Timeline} timeline */
-function quote(seq, timeline) {
-  if (seq === undefined) return {}
-  return { quoted: timeline.at(seq) ?? /** @type {const} */ ('missing') }
+/** @param {number | undefined} seq @param {View} view */
+function quote(seq, { timeline, namesakes }) {
+  const quoted = seq === undefined ? undefined : timeline.at(seq)
+  if (quoted) return { quoted, quotedOrder: namesakes.orderOf(quoted.author) }
+  const missing = seq !== undefined && { quoted: /** @type {const} */ ('missing') }
+  return { ...missing, quotedOrder: 1 }
 }
 
 /** @param {Item['reactions'][number]} reaction @param {View} view  @returns {Reaction} */

@@ -10,6 +10,7 @@ import { dayOf, failureLine, highlight, timeOf } from './text.js'
  * @typedef {object} SearchOptions
  * @property {(q: string, before?: number) => Promise<import('./api.js').Answer<Found>>} ask
  * @property {(seq: number) => string} linkTo  the address of a message
+ * @property {(messages: Message[]) => void} meet  before they are shown
  * @property {(author: Message['author']) => HTMLElement[]} marksOf  what stands beside the name
  */
 
@@ -17,15 +18,15 @@ import { dayOf, failureLine, highlight, timeOf } from './text.js'
 const PAUSE_MS = 300
 
 /** @param {SearchOptions} options */
-export function createSearch({ ask, linkTo, marksOf }) {
+export function createSearch({ ask, linkTo, meet, marksOf }) {
   const panel = find('search', HTMLElement)
   const field = find('q', HTMLInputElement)
   const list = find('hits', HTMLElement)
   const older = find('older-hits', HTMLButtonElement)
   const status = find('search-note', HTMLElement)
   /** asked: counts, since only the newest question's answer is wanted.
-   * @type {{ q: string, asked: number, oldest?: number, timer?: ReturnType<typeof setTimeout> }} */
-  const state = { q: '', asked: 0 }
+   * @type {{ q: string, asked: number, found: Message[], timer?: ReturnType<typeof setTimeout> }} */
+  const state = { q: '', asked: 0, found: [] }
 
   /** @param {string} q @param {number} [before] */
   async function search(q, before) {
@@ -48,13 +49,13 @@ export function createSearch({ ask, linkTo, marksOf }) {
 
   /** Newest first. @param {Message[]} messages @param {boolean} more @param {boolean} [isAdded] */
   function show(messages, more, isAdded = false) {
-    const items = messages.toReversed().map(renderFound)
-    if (isAdded) list.append(...items)
-    else list.replaceChildren(...items)
+    const shown = isAdded ? state.found : []
+    state.found = [...messages, ...shown]
+    meet(messages)
+    // All anew: older ones may bring somebody of a name before those of the newer.
+    list.replaceChildren(...state.found.toReversed().map(renderFound))
     older.hidden = !more
-    if (isAdded) items[0]?.querySelector('a')?.focus()
-    const [oldest] = messages
-    if (oldest) state.oldest = oldest.seq
+    if (isAdded) list.children[shown.length]?.querySelector('a')?.focus()
   }
 
   /** @param {Message} message */
@@ -81,7 +82,7 @@ export function createSearch({ ask, linkTo, marksOf }) {
     const isHit = target instanceof Element && target.closest('a')
     if (isHit && matchMedia('(width < 60rem)').matches) panel.hidePopover()
   }
-  older.onclick = () => void search(state.q, state.oldest)
+  older.onclick = () => void search(state.q, state.found[0]?.seq)
 
   return {
     open() {

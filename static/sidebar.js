@@ -61,7 +61,7 @@ function renderBadge(className, shown, said) {
 }
 
 /** @typedef {((user: User) => void) | undefined} Deed */
-/** @typedef {{ user: User, isMe: boolean, isOwner: boolean, since: string | undefined, remove: Deed, handOver: Deed }} Person */
+/** @typedef {{ user: User, isMe: boolean, isOwner: boolean, order: number, since: string | undefined, remove: Deed, handOver: Deed }} Person */
 
 /**
  * @param {{ here: Person[] | undefined, away: Person[], count: number, live: boolean }} room
@@ -88,8 +88,9 @@ function byName(persons) {
  * The same node for the same person, so that nobody loses the button he is about to press.
  * @param {Person} person
  */
-function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
-  const state = JSON.stringify([user.name, user.kind, isMe, isOwner, since, !remove, !handOver])
+function renderPerson(person) {
+  const { user, isMe, since, remove, handOver } = person
+  const state = JSON.stringify({ ...person, remove: !remove, handOver: !handOver })
   const held = people.get(user.id)
   if (held?.state === state) return held.node
   const node = held?.node ?? el('li')
@@ -102,7 +103,7 @@ function renderPerson({ user, isMe, isOwner, since, remove, handOver }) {
     made.dataset.key = text
     return [made]
   }
-  const marks = [...(isMe ? [renderMark('you')] : []), ...renderMarks(user, { isOwner })]
+  const marks = [...(isMe ? [renderMark('you')] : []), ...renderMarks(user, person)]
   const buttons = [
     ...button('Make owner', `Make owner: ${user.name}`, handOver),
     ...button('Remove', `Remove ${user.name}`, remove),

@@ -2,6 +2,7 @@
 
 import { arrange, el, find, setText } from './dom.js'
 import { renderRow } from './message.js'
+import { Namesakes } from './namesakes.js'
 import { isSame, rowsOf } from './rows.js'
 import { plural, shutLine } from './text.js'
 
@@ -28,6 +29,8 @@ const READ_OUT = 10
 export class Talk {
   /** Names by id, as far as this room has shown them. @type {Map<string, string>} */
   people = new Map()
+  /** Those whom this room has shown. */
+  namesakes = new Namesakes()
   /** The reader stands at the end, and stays there when messages arrive. */
   #isAtEnd = true
   #actions
@@ -80,8 +83,9 @@ export class Talk {
     const { items, isEnd } = this.#slice(room)
     this.#meet(room, items)
     const { timeline, owner } = room
-    const marks = { people: this.people, target: this.#target, readUpTo: this.#readUpTo }
-    const rows = rowsOf({ timeline, owner, items, parcels, isEnd, me, ...marks })
+    const { people, namesakes } = this
+    const marks = { people, namesakes, owner, target: this.#target, readUpTo: this.#readUpTo }
+    const rows = rowsOf({ timeline, items, parcels, isEnd, me, ...marks })
     const inSight = this.#isAtEnd ? [] : this.#rowsInSight()
     this.#scroller.ariaLive = this.#isNews(timeline, items, me.id) ? 'polite' : 'off'
     this.#renderIntro(room, rows.length === 0)
@@ -129,6 +133,7 @@ export class Talk {
     this.#room = room
     this.#held.clear()
     this.people.clear()
+    this.namesakes = new Namesakes()
     this.#list.replaceChildren()
     this.#first = this.#target = this.#readUpTo = undefined
     this.#goal = 'start'
@@ -174,9 +179,14 @@ export class Talk {
   }
 
   /** @param {Room} room @param {readonly import('./timeline.js').Item[]} items */
-  #meet({ members = [] }, items) {
+  #meet({ members = [], timeline }, items) {
+    const written = timeline.stretches.flatMap((stretch) => stretch.items)
+    for (const { author, seq } of written) this.namesakes.meet(author, seq)
+    for (const user of members) {
+      this.people.set(user.id, user.name)
+      this.namesakes.meet(user, timeline.position + 1)
+    }
     for (const { author } of items) this.people.set(author.id, author.name)
-    for (const { id, name } of members) this.people.set(id, name)
   }
 
   #onScroll() {

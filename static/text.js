@@ -132,8 +132,8 @@ const WORD = /[\p{L}\p{N}\p{M}]+/gu
 const LEAD = 40
 const EXCERPT = 160
 
-/** @param {string} text */
-const fold = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
+/** Without case, accents and width. @param {string} text */
+export const fold = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
 
 /**
  * The part of a text around what was looked for, cut where that begins and ends.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Parcel } from '../../static/outbox.js'
+import { Namesakes } from '../../static/namesakes.js'
 import { isSame, rowsOf, type View } from '../../static/rows.js'
 import { Timeline } from '../../static/timeline.js'
 import { entryOf, idOf, me, messageOf, other } from './fakes.ts'
@@ -15,7 +16,9 @@ function viewOf(messages: ReturnType<typeof messageOf>[], rest: Partial<View> = 
     [me.id, me.name],
     [other.id, other.name],
   ])
-  return { timeline, items: timeline.items, parcels: [], isEnd: true, me, people, ...rest }
+  const namesakes = new Namesakes()
+  const { items } = timeline
+  return { timeline, items, parcels: [], isEnd: true, me, people, namesakes, ...rest }
 }
 
 const parcel = (frame: object, rest: Partial<Parcel> = {}) =>
@@ -114,6 +117,9 @@ test('a row that would look the same is told from one that changed', () => {
     before.map((row, i) => isSame(row, after[i]!)),
     [false, false],
   )
+  view.namesakes.meet({ id: idOf(3), name: other.name }, 1)
+  view.namesakes.meet(other, 2)
+  assert.equal(isSame(after[1]!, rowsOf({ ...view, items: view.timeline.items }, NOW)[1]!), false)
   view.people.set(other.id, 'Grace H.')
   const waiting = rowsOf(
     viewOf([messageOf(1)], { parcels: [parcel({ type: 'delete', target: 1 })] }),
