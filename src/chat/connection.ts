@@ -38,8 +38,8 @@ const JITTER = 0.1
 /** Frames after a close; a peer that sends more will not say goodbye, and is cut off unread. */
 const MOST_IGNORED = 100
 
-/** A `pong` that costs nothing, known without parsing it: whoever writes one may put blanks in. */
-const PONG = /^\s*\{\s*"type"\s*:\s*"pong"\s*\}\s*$/
+/** A `pong` that costs nothing, known without parsing it: whoever writes one may put JSON's blanks in. */
+const PONG = new RegExp(['^', '\\{', '"type"', ':', '"pong"', '\\}', '$'].join('[ \\t\\n\\r]*'))
 const PONG_BYTES = 32
 /** The queue's key of a frame that belongs to no room. */
 const NO_ROOM = ''

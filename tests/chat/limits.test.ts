@@ -97,6 +97,18 @@ test('pong is free twice a second and with nothing beside it; else it pays as an
   assert.equal(a.codes().length, 4, 'those took none of its own')
 })
 
+test('what only looks like a pong is no frame, and is told so', async (t) => {
+  const { connect } = openHub(t)
+  const a = connect(ann)
+  // White space for JavaScript, and not for JSON (RFC 8259, 2).
+  const blanks = ['\u00a0', '\ufeff', '\u2003', '\v']
+  await a.ask(...blanks.map((blank) => `{"type":${blank}"pong"}`))
+  assert.deepEqual(
+    a.codes(),
+    blanks.map(() => 'invalid_frame'),
+  )
+})
+
 test('whoever sends nothing but pong is told, and closed', async (t) => {
   const { connect } = openHub(t)
   const a = connect(ann)
