@@ -84,10 +84,13 @@ async function searchMessages(c: RoomContext, services: Services, turns: Turns) 
   const address = addressOf(c, config)
   const page = await turns.run(id, address, async () => {
     const started = clock.now()
+    let workedMs: number | undefined
     try {
-      return await search.search(room, q, limit, before)
+      return await search.search(room, q, limit, before, (ms) => (workedMs = ms))
     } finally {
-      hub.pay('reads', id, address, searchPrice(clock.now() - started, config.limits))
+      // To wait behind others costs nothing, where it can be told from work.
+      const price = searchPrice(workedMs ?? clock.now() - started, config.limits)
+      hub.pay('reads', id, address, price)
     }
   })
   return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, config.limits.stepBytes) })

@@ -1,6 +1,7 @@
 /** A thread that reads: it answers one statement on its own connection until told to end. */
 
 import process from 'node:process'
+import { performance } from 'node:perf_hooks'
 import { parentPort, workerData } from 'node:worker_threads'
 import { openSqlite } from './sqlite.js'
 
@@ -14,7 +15,9 @@ parentPort?.on('message', (values) => {
     process.exit()
   }
   try {
-    parentPort?.postMessage({ rows: statement.all(...values) })
+    const started = performance.now()
+    const rows = statement.all(...values)
+    parentPort?.postMessage({ rows, ms: performance.now() - started })
   } catch (error) {
     parentPort?.postMessage({ error: String(error) })
   }

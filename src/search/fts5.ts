@@ -47,11 +47,11 @@ export function createFts5(
         const behind = yield* rows<{ room: string }>('SELECT room FROM rooms WHERE indexed < head')
         return behind.map(({ room }) => room)
       }),
-    find: async (room, phrases, limit, before) => {
+    find: async (room, phrases, limit, before, onWork) => {
       const number = phrases.length > 0 ? await sql.run(() => numberOf(room)) : undefined
       const match = number === undefined ? '' : toMatch(number, phrases)
       const values = [match, number ?? 0, before, limit + 1]
-      const seqs = match === '' ? [] : await searcher.search(values)
+      const seqs = match === '' ? [] : await searcher.search(values, onWork)
       return sql.run(() => readPage(readAuthors, FOUND, limit, [room, JSON.stringify(seqs)]))
     },
     close: () => searcher.close(),

@@ -19,7 +19,13 @@ export interface WordIndex {
   /** The rooms of which something is missing. */
   behind(): Promise<string[]>
   /** Messages that were in the index with all of the phrases, the newest below `before`. */
-  find(room: string, phrases: readonly Phrase[], limit: number, before: number): Promise<Page>
+  find(
+    room: string,
+    phrases: readonly Phrase[],
+    limit: number,
+    before: number,
+    onWork?: (ms: number) => void,
+  ): Promise<Page>
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -61,10 +67,10 @@ export async function createSearch(
   }
   await start()
   return {
-    search: async (room, query, limit, before = Number.MAX_SAFE_INTEGER) => {
+    search: async (room, query, limit, before = Number.MAX_SAFE_INTEGER, onWork) => {
       const phrases = phrasesOf(query)
       if (phrases.length > 0) await indexer.reach(room)
-      const { messages, ...page } = await index.find(room, phrases, limit, before)
+      const { messages, ...page } = await index.find(room, phrases, limit, before, onWork)
       // One may have been changed since the index was asked, and its new words not taken in yet.
       const isStill = ({ body = '' }: { body?: string }) => hasAll(wordsOf(body), phrases)
       return { ...page, messages: messages.filter(isStill) }

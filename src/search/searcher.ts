@@ -16,10 +16,11 @@ const READER = new URL('../runtime/reader.js', import.meta.url)
 export interface Searcher {
   /**
    * The `seq`s that its statement finds.
+   * @param onWork  hears how long that took, without the wait for others. ms
    * @throws {SearchTooLong} when there is no answer in time, or too many wait for theirs
    * @throws {LogUnavailable} when it cannot be asked
    */
-  search(values: SqliteValue[]): Promise<number[]>
+  search(values: SqliteValue[], onWork?: OnWork): Promise<number[]>
   /** Idempotent; what waits is refused. */
   close(): Promise<void>
 }
@@ -27,8 +28,11 @@ export interface Searcher {
 /** What is needed of a thread. */
 export type Thread = Pick<Worker, 'postMessage' | 'on' | 'ref' | 'unref'>
 
+type OnWork = (ms: number) => void
+
 interface Waiting {
   values: SqliteValue[]
+  onWork: OnWork | undefined
   resolve(seqs: number[]): void
   reject(error: Error): void
   /** Ends its deadline. */
@@ -67,14 +71,14 @@ class ThreadSearcher implements Searcher {
     this.#start = start
   }
 
-  search(values: SqliteValue[]): Promise<number[]> {
+  search(values: SqliteValue[], onWork?: OnWork): Promise<number[]> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(CLOSED)
       if (this.#queue.length === WAITING_SEARCHES) {
         return reject(new SearchTooLong('too many searches are waiting'))
       }
       const cancel = this.#clock.after(SEARCH_MS, () => this.#expire(waiting))
-      const waiting: Waiting = { values, resolve, reject, cancel }
+      const waiting: Waiting = { values, onWork, resolve, reject, cancel }
       this.#queue.push(waiting)
       this.#next()
     })
@@ -103,10 +107,12 @@ class ThreadSearcher implements Searcher {
 
   #open() {
     const opened = this.#start()
-    opened.on('message', (answer: { rows: unknown[] } | { error: string }) => {
+    opened.on('message', (answer: { rows: unknown[]; ms: number } | { error: string }) => {
       if (opened !== this.#thread) return
-      if ('rows' in answer) this.#current?.resolve(toSeqs(answer.rows))
-      else this.#current?.reject(new LogUnavailable(`search: ${answer.error}`))
+      if ('rows' in answer) {
+        this.#current?.onWork?.(answer.ms)
+        this.#current?.resolve(toSeqs(answer.rows))
+      } else this.#current?.reject(new LogUnavailable(`search: ${answer.error}`))
       this.#done()
     })
     opened.on('error', (error) => this.#fail(opened, new LogUnavailable(`search: ${error}`)))

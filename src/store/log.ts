@@ -83,9 +83,16 @@ export interface Search {
    * `phrasesOf` reads it: ascending, as of now, with `more` when there are older ones. It MUST find
    * a message by its newest words and by no others, in this room and in no other, and a deleted one
    * never; every message that was on disk when it was asked, and nothing in a query fails.
+   * @param onWork  hears how long the database looked, where that is known: without any wait. ms
    * @throws {SearchTooLong} when it would take too long
    */
-  search(room: string, query: string, limit: number, before?: number): Promise<Page>
+  search(
+    room: string,
+    query: string,
+    limit: number,
+    before?: number,
+    onWork?: (ms: number) => void,
+  ): Promise<Page>
 
   /** Entries were appended to these rooms: they are taken in when there is time. */
   note(rooms: Iterable<string>): void
