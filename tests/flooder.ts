@@ -1,12 +1,12 @@
 /**
  * Clients that send as fast as they can, in a process of their own. Reads a `Flood` as one line of
  * JSON, connects, prints `ready`; floods at the next line, and prints all `Report`s as one. For a
- * `StrangerFlood` it is one `StrangerReport`.
+ * `StrangerFlood` or a `GuestFlood` it is one `StrangerReport`.
  */
 
 import { createInterface } from 'node:readline'
 import process from 'node:process'
-import { setTimeout as pause } from 'node:timers/promises'
+import { plague, type GuestFlood } from './guests.ts'
 import { harass, type StrangerFlood } from './strangers.ts'
 import { openWire, takeTickets, wire, type WireClient } from './wire.ts'
 
@@ -23,6 +23,8 @@ export interface Flood {
    */
   manner: 'once' | 'again' | 'deaf'
 }
+
+export type AnyFlood = Flood | StrangerFlood | GuestFlood
 
 /** What one connection saw. A flooder who is cut off while it sends may see nothing at all. */
 export interface Report {
@@ -49,11 +51,11 @@ if (process.argv[1] === new URL(import.meta.url).pathname) await main()
 
 async function main() {
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-  const flood = JSON.parse((await lines.next()).value) as Flood | StrangerFlood
-  if ('strangers' in flood) {
+  const flood = JSON.parse((await lines.next()).value) as AnyFlood
+  if (!('tokens' in flood)) {
     console.log('ready')
     await lines.next()
-    console.log(JSON.stringify(await harass(flood)))
+    console.log(JSON.stringify(await ('strangers' in flood ? harass(flood) : plague(flood))))
     process.exit(0)
   }
   const clients = await Promise.all(flood.tokens.map((token) => enter(flood, token)))
@@ -83,7 +85,7 @@ async function floodAs(flood: Flood, first: WireClient, index: number): Promise<
   return reports
 }
 
-/** Writes whenever the system takes it, until it is over. */
+/** Says something as fast as it can, until it is over. */
 async function pour(client: WireClient, { room, manner }: Flood, end: number): Promise<Report> {
   const ids: string[] = Array.from({ length: FRAMES_AT_ONCE }, () => crypto.randomUUID())
   const says = ids.map((id: string) =>
@@ -91,7 +93,6 @@ async function pour(client: WireClient, { room, manner }: Flood, end: number): P
   )
   const buffer = Buffer.concat(says)
   const start = now()
-  let sentBytes = 0
   let closedAt = Infinity
   let endedAt: number | null = null
   const look = () => {
@@ -101,14 +102,10 @@ async function pour(client: WireClient, { room, manner }: Flood, end: number): P
   client.socket.on('data', look)
   client.socket.on('close', look)
   const isDone = () => client.isEnded || (manner !== 'deaf' && client.closeCode !== null)
-  while (now() < end && !isDone()) {
-    // What waits here already is enough to keep the system busy.
-    if (client.socket.writableLength < buffer.length * 4) {
-      client.socket.write(buffer)
-      sentBytes += buffer.length
-      await pause(0)
-    } else await pause(1)
-  }
+  const sentBytes = await client.pour(
+    () => buffer,
+    () => now() >= end || isDone(),
+  )
   if (manner === 'once') await client.closed().catch(() => {})
   const isOpen = client.closeCode === null && !client.isEnded
   client.socket.destroy()

@@ -23,7 +23,7 @@ export interface StrangerReport {
   /** Connections that were open at some time, and of these ended by the server. */
   opened: number
   ended: number
-  /** Answers, by status, where they are read. */
+  /** Answers, by status or code, where they are read. */
   answers: Record<string, number>
 }
 
@@ -40,8 +40,20 @@ const HASTY = ['/', '/main.js', '/no.file', '/api/session', '/api/none'].map((pa
   request(path),
 )
 
-export async function harass({ url, strangers, lastsMs, manner }: StrangerFlood) {
+export async function harass({ strangers, manner, ...flood }: StrangerFlood) {
   const report: StrangerReport = { opened: 0, ended: 0, answers: {} }
+  const count = manner === 'silence' ? strangers * SILENT_EACH : strangers
+  await keepComing(flood, count, report, (socket) => begin(socket, manner, report))
+  return report
+}
+
+/** Keeps so many connections until it is over: who is cut off comes back. */
+export async function keepComing(
+  { url, lastsMs }: Pick<StrangerFlood, 'url' | 'lastsMs'>,
+  count: number,
+  report: StrangerReport,
+  begin: (socket: Socket) => void,
+) {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
   let isOver = false
@@ -50,7 +62,7 @@ export async function harass({ url, strangers, lastsMs, manner }: StrangerFlood)
     sockets.add(socket)
     socket.on('connect', () => {
       report.opened += 1
-      begin(socket, manner, report)
+      begin(socket)
     })
     socket.on('error', () => {})
     socket.on('close', () => {
@@ -60,12 +72,10 @@ export async function harass({ url, strangers, lastsMs, manner }: StrangerFlood)
       setTimeout(come, 1)
     })
   }
-  const count = manner === 'silence' ? strangers * SILENT_EACH : strangers
   for (let n = 0; n < count; n += 1) come()
   await pause(lastsMs)
   isOver = true
   for (const socket of sockets) socket.resetAndDestroy()
-  return report
 }
 
 function begin(socket: Socket, manner: StrangerManner, { answers }: StrangerReport) {
@@ -74,9 +84,18 @@ function begin(socket: Socket, manner: StrangerManner, { answers }: StrangerRepo
     socket.pause()
     return void socket.write(PILE, () => setTimeout(() => socket.destroy(), PILE_MS))
   }
+  askInHaste(socket, HASTY, answers)
+}
+
+/** Asks one after the other, and again, as fast as it is answered. */
+export function askInHaste(
+  socket: Socket,
+  requests: readonly string[],
+  answers: Record<string, number>,
+) {
   let asked = 0
   const ask = (count: number) => {
-    for (let n = 0; n < count; n += 1) socket.write(HASTY[(asked += 1) % HASTY.length]!)
+    for (let n = 0; n < count; n += 1) socket.write(requests[(asked += 1) % requests.length]!)
   }
   socket.on('data', (bytes) => {
     const statuses = bytes.toString('latin1').match(/(?<=HTTP\/1\.1 )\d+/g) ?? []

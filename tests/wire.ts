@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { ServerEvent } from '../src/protocol.ts'
-import { handshake } from './conformance/raw.ts'
+import { handshake, type RawHeaders } from './conformance/raw.ts'
 import type { Scope } from './process.ts'
 
 export const OPCODE = { CONTINUATION: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 } as const
@@ -128,6 +129,22 @@ export class WireClient {
     }
   }
 
+  /** Writes whenever the system takes it, until it is over. @returns how many bytes */
+  async pour(next: () => Buffer, isOver: () => boolean): Promise<number> {
+    let sentBytes = 0
+    let bytes = next()
+    while (!isOver()) {
+      // What waits here already is enough to keep the system busy.
+      if (this.socket.writableLength < bytes.length * 4) {
+        this.socket.write(bytes)
+        sentBytes += bytes.length
+        bytes = next()
+        await pause(0)
+      } else await pause(1)
+    }
+    return sentBytes
+  }
+
   /** Resolves with the code of the close, or 1006 where the connection ended without one. */
   async closed(patienceMs = PATIENCE_MS): Promise<number> {
     await this.until(() => this.closeCode !== null || this.isEnded, 'the close', patienceMs)
@@ -175,9 +192,14 @@ export class WireClient {
 }
 
 /** Opens a socket by hand, and waits for the welcome. */
-export async function openWire(scope: Scope, url: string, ticket: string): Promise<WireClient> {
+export async function openWire(
+  scope: Scope,
+  url: string,
+  ticket: string,
+  headers?: RawHeaders,
+): Promise<WireClient> {
   const client = new WireClient(scope, url)
-  client.socket.write(handshake(ticket))
+  client.socket.write(handshake(ticket, headers))
   await client.until(() => client.events.length > 0 || client.isEnded, 'the welcome')
   assert.equal(client.status, 101)
   return client
