@@ -48,6 +48,8 @@ export const DEFAULT_LIMITS = {
   retiredMs: 15_000,
   /** Handshake, head of a request. ms */
   handshakeMs: 10_000,
+  /** A whole request, with its body. ms */
+  requestMs: 20_000,
   /** From our close to the end of the socket. ms */
   closeMs: 2_000,
   /** Longest way from SIGTERM to the end. ms */

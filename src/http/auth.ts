@@ -6,7 +6,7 @@ import { createMiddleware } from 'hono/factory'
 import type { Session } from '../store/accounts.ts'
 import { hashSecret, markOf } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
-import { problem, type ProblemOptions } from './problem.ts'
+import { problem, refuseCutBody, type ProblemOptions } from './problem.ts'
 import { isSecure, type HearthEnv, type Services } from './services.ts'
 
 /** Every port of a host shares its cookies: behind this, each log adds a mark of its own. */
@@ -17,6 +17,9 @@ const OTHER_COOKIES = 4
 /** Browsers keep no cookie longer than 400 days; the session itself may end sooner. s */
 const COOKIE_SECONDS = 400 * 86_400
 const SAFE_METHODS = ['GET', 'HEAD']
+const WITH_BODY = ['POST', 'PUT']
+/** Who sends the body of a request later than this may have been put out meanwhile. ms */
+const LATE_MS = 1_000
 
 /** Lets signed-in requests through, with their session, as often as frames; others are 401. */
 export function signedIn(services: Services) {
@@ -31,8 +34,34 @@ export function signedIn(services: Services) {
     }
     c.set('session', session)
     const { requests } = services.hub.user(session.user.id)
-    const retryAfterMs = requests.take(services.clock.now())
-    return retryAfterMs > 0 ? problem(c, 'rate_limited', { retryAfterMs }) : next()
+    const askedAt = services.clock.now()
+    const retryAfterMs = requests.take(askedAt)
+    if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
+    if (WITH_BODY.includes(c.req.method) && !(await hasBody(c, services))) return refuseCutBody(c)
+    const isLate = services.clock.now() - askedAt > LATE_MS
+    if (isLate && !(await findSession(c, services))) {
+      return problem(c, 'unauthorized', {
+        detail: 'signed out meanwhile',
+        ...asked(services.config),
+      })
+    }
+    return next()
+  })
+}
+
+/** Waits for the body, which handlers then have at once. @returns whether it came whole, and in time */
+function hasBody(c: Context, { clock, config }: Services): Promise<boolean> {
+  return new Promise((resolve) => {
+    // Node has a limit of its own for the whole of a request, Deno none.
+    const cancel = clock.after(config.limits.requestMs, () => resolve(false))
+    const end = (isWhole: boolean) => {
+      cancel()
+      resolve(isWhole)
+    }
+    c.req.text().then(
+      () => end(true),
+      () => end(false),
+    )
   })
 }
 

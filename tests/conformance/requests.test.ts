@@ -7,7 +7,17 @@ import { Hono } from 'hono'
 import { runtime } from '#runtime'
 import { hashSecret } from '../../src/auth/secrets.ts'
 import { openApp } from '../http/app.ts'
-import { GENEROUS, newcomer, newTicket, SERVING, signIn, startServer, turn } from '../helpers.ts'
+import {
+  GENEROUS,
+  newcomer,
+  newTicket,
+  post,
+  SERVING,
+  signIn,
+  startServer,
+  TestClock,
+  turn,
+} from '../helpers.ts'
 import { METRICS_TOKEN, scrapeUntil } from '../scrape.ts'
 import { handshake, knock, RawSocket, request, type RawHeaders } from './raw.ts'
 
@@ -455,4 +465,43 @@ test('a body that is cut off is refused, and no fault', async (t) => {
   const refused = 'hearth_refusals_total{what="request",code="invalid"}'
   const samples = await scrapeUntil(url, (read) => read(refused) === cut.length, 'the refusals')
   assert.equal(samples('hearth_faults_total'), 0)
+})
+
+test('who was signed out while a body was on its way has no part in it', async (t) => {
+  const clock = new TestClock()
+  const { url } = await startServer(t, { clock })
+  const { token } = await signIn(url, 'Ann')
+  const body = '{"room":"den"}'
+  const headers = {
+    ...{ 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+    'Content-Length': String(body.length),
+  }
+  const raw = new RawSocket(t, url)
+  raw.write(request('/api/rooms', headers, { method: 'POST' }) + body.slice(0, -1))
+  await (await fetch(`${url}/livez`)).body?.cancel()
+  const authorization = `Bearer ${token}`
+  await fetch(`${url}/api/session`, { method: 'DELETE', headers: { authorization } })
+  await clock.advance(2_000)
+  raw.write(body.slice(-1))
+  await raw.until(() => raw.status > 0)
+  assert.equal(raw.status, 401)
+  const bob = await signIn(url, 'Bob')
+  assert.equal((await post(`${url}/api/rooms`, { room: 'den' }, bob.token)).status, 201)
+})
+
+test('a body that does not come is waited for 20 s', async (t) => {
+  const clock = new TestClock()
+  const { url } = await startServer(t, { clock })
+  const { token } = await signIn(url, 'Ann')
+  const headers = {
+    ...{ 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+    'Content-Length': '100',
+  }
+  const raw = new RawSocket(t, url)
+  raw.write(request('/api/rooms', headers, { method: 'POST' }) + '{')
+  for (let waited = 0; waited < 30 && !(raw.status > 0); waited += 1) {
+    await clock.advance(1_000)
+    await (await fetch(`${url}/livez`)).body?.cancel()
+  }
+  assert.equal(raw.status, 400)
 })
