@@ -3,6 +3,7 @@
  * each, so that one who asks for much waits behind others who ask for little.
  */
 
+import { siteOf } from '../auth/addresses.ts'
 import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { SearchTooLong } from '../store/log.ts'
@@ -11,19 +12,22 @@ type TurnLimits = Pick<Limits, 'searchesAtOnce' | 'searchesWaiting' | 'searchWai
 
 interface Waiting {
   user: string
-  address: string
+  /** The address, or the IPv6 site around it, all of which may be one customer's. */
+  network: string
   start(): void
 }
 
 /** All that waits together: a search is short, and each of these holds a request. */
 const MOST_WAITING = 1_000
+/** Users and networks whose last turn is remembered; who had none for so long is first again. */
+const MOST_REMEMBERED = 1_000
 
 export class Turns {
   readonly #clock: Clock
   readonly #limits: TurnLimits
   readonly #running = new Set<string>()
   readonly #waiting = new Set<Waiting>()
-  /** By user and by address: the last turn each had, while anybody waits. */
+  /** By user and by network: the last turn each had, while anybody waits. The newest come last. */
   readonly #lastTurns = new Map<string, number>()
   #turns = 0
 
@@ -61,7 +65,7 @@ export class Turns {
         cancel()
         resolve()
       }
-      const waiting: Waiting = { user, address, start }
+      const waiting: Waiting = { user, network: siteOf(address) ?? address, start }
       this.#waiting.add(waiting)
       this.#next()
     })
@@ -75,15 +79,22 @@ export class Turns {
       this.#waiting.delete(first)
       this.#running.add(first.user)
       this.#turns += 1
-      for (const key of [first.user, first.address]) this.#lastTurns.set(key, this.#turns)
+      for (const key of [first.user, first.network]) this.#remember(key)
       first.start()
     }
     if (this.#running.size + this.#waiting.size === 0) this.#lastTurns.clear()
   }
 
-  /** Whose address has waited longest comes first, then who has; among those, who came first. */
+  #remember(key: string) {
+    this.#lastTurns.delete(key)
+    this.#lastTurns.set(key, this.#turns)
+    const [oldest] = this.#lastTurns.keys()
+    if (this.#lastTurns.size > MOST_REMEMBERED) this.#lastTurns.delete(oldest!)
+  }
+
+  /** Whose network has waited longest comes first, then who has; among those, who came first. */
   #compare(a: Waiting, b: Waiting) {
     const last = (key: string) => this.#lastTurns.get(key) ?? 0
-    return last(a.address) - last(b.address) || last(a.user) - last(b.user)
+    return last(a.network) - last(b.network) || last(a.user) - last(b.user)
   }
 }

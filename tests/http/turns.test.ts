@@ -51,6 +51,32 @@ test('many users of one address wait behind one of another', async () => {
   assert.deepEqual(begun, ['guest 0', 'ann', 'guest 1'])
 })
 
+test('the networks of one IPv6 site have turns together', async () => {
+  const { begun, ask, end } = open()
+  for (let n = 0; n < 20; n += 1) ask(`guest ${n}`, `2001:db8:1:${n.toString(16)}::`)
+  ask('ann', '2001:db8:2::')
+  ask('bob', '192.0.2.2')
+  await turn()
+  for (let n = 0; n < 3; n += 1) await end()
+  assert.deepEqual(begun, ['guest 0', 'ann', 'bob', 'guest 1'])
+})
+
+test('what is remembered of turns is bounded, however long somebody waits', async () => {
+  const { begun, ask, end } = open()
+  ask('ann')
+  await turn()
+  // One network of many: each of its users has one turn, and there is always one more.
+  for (let n = 0; n < 1_000; n += 1) {
+    ask(`guest ${n}`, '192.0.2.2')
+    await end()
+  }
+  ask('guest 1000', '192.0.2.3')
+  ask('ann')
+  ask('cid', '192.0.2.4')
+  for (let n = 0; n < 3; n += 1) await end()
+  assert.deepEqual(begun.slice(-3), ['guest 1000', 'ann', 'cid'], 'the turn of ann is forgotten')
+})
+
 test('a few run at a time, and one for each user; a few of each wait', async () => {
   const { begun, refused, ask, end } = open(2)
   for (let n = 0; n < 6; n += 1) ask('ann')
