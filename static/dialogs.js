@@ -26,7 +26,7 @@ const accept = find('ask-yes', HTMLButtonElement)
 const refuse = find('ask-no', HTMLButtonElement)
 /** Buttons that wait before they can be pressed. @type {Map<HTMLButtonElement, ReturnType<typeof setTimeout>>} */
 const wary = new Map()
-/** A click meant for what was here a moment ago, as the second of two, answers nothing. ms */
+/** So long nothing must have been pressed: a click meant for what was here before answers nothing. ms */
 const HELD_MS = 800
 
 /** @param {Sharing} what */
@@ -132,6 +132,16 @@ function letGo(button) {
 window.addEventListener('focus', () => {
   for (const button of wary.keys()) if (button.checkVisibility()) holdBack(button)
 })
+
+// Whoever clicks on and on, in a game that another site began, has not read what stands here now.
+for (const type of ['pointerdown', 'mousedown', 'click', 'keydown']) {
+  window.addEventListener(type, holdOn, { capture: true })
+}
+function holdOn() {
+  for (const button of wary.keys()) {
+    if (button.disabled && button.checkVisibility()) holdBack(button)
+  }
+}
 
 // Whoever came from a drawer cannot be led back there: it closed when the dialog opened.
 document.addEventListener('close', goOn, { capture: true })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { launchBrowser } from '../browser.ts'
 import {
   connect,
@@ -181,6 +181,54 @@ test('yes cannot be pressed by a click that was meant for another page', async (
   assert.equal(await yes.isDisabled(), true, 'a window before this one was closed')
   await vic.page.clock.runFor(1_000)
   await soon(() => yes.isDisabled(), false)
+})
+
+/** Presses at where something stands now, whatever is there by then; or keys that are held down. */
+async function pressOnAndOn({ page }: Person, yes: Locator) {
+  // From now on time passes only when the test says so, and the wait begins with the window in front.
+  await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 10_000)
+  await page.evaluate(() => window.dispatchEvent(new Event('focus')))
+  const { x, y, width, height } = (await yes.boundingBox())!
+  for (const press of [
+    () => page.mouse.click(x + width / 2, y + height / 2),
+    () => page.keyboard.press('a'),
+  ]) {
+    for (let n = 0; n < 4; n += 1) {
+      await page.clock.runFor(600)
+      await press()
+      assert.equal(await yes.isDisabled(), true, 'pressed before it could be read')
+    }
+  }
+  await page.clock.runFor(1_000)
+  await soon(() => yes.isDisabled(), false)
+}
+
+test('… nor by one who clicks on and on, in a game that the site before began', async (t) => {
+  const { url, browser, mallory, addressOf, isGood } = await setUp(t)
+  const address = await addressOf()
+  const stranger = await open(browser, url)
+  await stranger.page.clock.install()
+  await stranger.page.goto('about:blank')
+  await stranger.page.goto(address)
+  const go = button(stranger, 'Continue as Mallory')
+  await go.waitFor()
+  await pressOnAndOn(stranger, go)
+  assert.deepEqual([await whoIs(stranger), await isGood(secretOf(address))], [null, true])
+
+  const vic = await enter(browser, url, 'Vic')
+  await vic.page.clock.install()
+  await vic.page.goto(address)
+  await question(vic).waitFor()
+  await pressOnAndOn(vic, question(vic).getByRole('button', { name: 'Become Mallory' }))
+  assert.deepEqual([await whoIs(vic), await isGood(secretOf(address))], ['Vic', true])
+
+  await post(`${url}/api/rooms`, { room: 'trap' }, mallory.token)
+  const answer = await post(`${url}/api/rooms/trap/invites`, {}, mallory.token)
+  const { invite } = (await answer.json()) as { invite: string }
+  await vic.page.goto('about:blank')
+  await vic.page.goto(`${url}/r/trap#invite=${invite}`)
+  await question(vic).getByText('invites you').waitFor()
+  await pressOnAndOn(vic, question(vic).getByRole('button', { name: 'Enter trap' }))
 })
 
 test('what was not sent yet is spoken of, and kept by who stays', async (t) => {
