@@ -11,6 +11,12 @@ const OUTAGE_MS = 10_000
 /** Lines about refusals, for each address: at once, and then per second. */
 const REFUSALS_BURST = 60
 const REFUSALS_RATE = 1
+/** The same for all addresses together, of which an IPv6 site has 65,536. */
+const ALL_REFUSALS_BURST = 1_000
+const ALL_REFUSALS_RATE = 20
+/** Lines about sockets and streams that open and close: a node full of them, and then per second. */
+const TRAFFIC_BURST = 20_000
+const TRAFFIC_RATE = 50
 /** Between two lines about connections that were refused, from whatever address. ms */
 const CROWD_MS = 10_000
 /** What strangers send may be long, and may hold what opens a door: 40 such letters in a row. */
@@ -39,8 +45,8 @@ export interface Journal {
   /** What happened, to whom. */
   event(this: void, what: string, facts: Facts): void
   /**
-   * What was refused to whom; the lines of one address are counted, not written, in a flood, and
-   * so are those about connections, whosever they are.
+   * What was refused to whom; the lines of one address, and of all together, are counted, not
+   * written, in a flood, and so are those about connections, whosever they are.
    */
   refusal(
     this: void,
@@ -52,6 +58,8 @@ export interface Journal {
 /** @param meter  counts what is written, and what is not for want of room */
 export function createJournal(logger: Logger, clock: Clock, meter = new Meter()): Journal {
   const refusals = new Buckets(REFUSALS_RATE, REFUSALS_BURST)
+  const allRefusals = new TokenBucket(ALL_REFUSALS_RATE, ALL_REFUSALS_BURST, clock.now())
+  const traffic = new TokenBucket(TRAFFIC_RATE, TRAFFIC_BURST, clock.now())
   const crowds = new TokenBucket(1_000 / CROWD_MS, 1, clock.now())
   const outages = new TokenBucket(1_000 / OUTAGE_MS, 1, clock.now())
   const unsaid = new Tally()
@@ -94,12 +102,18 @@ export function createJournal(logger: Logger, clock: Clock, meter = new Meter())
     event: (what, facts) => {
       if (what === 'opened') meter.opened += 1
       if (what === 'closed') meter.closed.add(String(facts.code ?? 'none'))
-      logger.info(what, clean(facts))
+      const isTraffic = what === 'opened' || what === 'closed'
+      if (isTraffic && traffic.take(clock.now()) > 0) return unsaid.add('traffic')
+      logger.info(what, clean(isTraffic ? { ...facts, unsaid: unsaid.get('traffic') } : facts))
+      if (isTraffic) unsaid.delete('traffic')
     },
     refusal: (what, refusal) => {
       meter.refused.add(`${what} ${refusal.code}`)
       const [kind, now] = [what === 'connection' ? what : 'other', clock.now()]
-      const wait = what === 'connection' ? crowds.take(now) : refusals.take(refusal.address, now)
+      const wait =
+        what === 'connection'
+          ? crowds.take(now)
+          : refusals.take(refusal.address, now) || allRefusals.take(now)
       if (wait > 0) return unsaid.add(kind)
       logger.info(`${what} refused`, clean({ ...refusal, unsaid: unsaid.get(kind) }))
       unsaid.delete(kind)

@@ -54,6 +54,34 @@ test('a flood of refusals is counted and not written, for each address', async (
   })
 })
 
+test('refusals from ever new addresses are bounded together', async (t) => {
+  const { journal, clock, lines } = await openJournal()
+  t.after(reset)
+  const refuse = (n: number) => {
+    const address = `2001:db8:0:${n.toString(16)}::`
+    journal.refusal('request', { code: 'rate_limited', reason: undefined, address })
+  }
+  for (let n = 0; n < 3_000; n += 1) refuse(n)
+  assert.equal(lines().length, 1_000)
+  await clock.advance(1_000)
+  for (let n = 3_000; n < 6_000; n += 1) refuse(n)
+  assert.equal(lines().length, 1_020)
+  assert.deepEqual(lines()[1_000], {
+    ...{ what: 'request refused', code: 'rate_limited', address: '2001:db8:0:bb8::' },
+    unsaid: 2_000,
+  })
+})
+
+test('sockets that come and go faster than lines can be read are counted', async (t) => {
+  const { journal, clock, lines } = await openJournal()
+  t.after(reset)
+  for (let n = 0; n < 21_000; n += 1) journal.event(n % 2 ? 'closed' : 'opened', { user: `${n}` })
+  assert.equal(lines().length, 20_000)
+  await clock.advance(1_000)
+  journal.event('opened', { user: 'next' })
+  assert.deepEqual(lines().at(-1), { what: 'opened', user: 'next', unsaid: 1_000 })
+})
+
 test('connections that are refused are one line in ten seconds, whosever they are', async (t) => {
   const { journal, clock, lines } = await openJournal()
   t.after(reset)

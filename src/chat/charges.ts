@@ -10,6 +10,10 @@ import { DEFAULT_LIMITS, type Limits, type TokenBucket } from '../limits.ts'
 /** What an address asks too much of, for people. */
 const WORK = { messages: 'messages', reads: 'reads', rooms: 'changes to rooms' }
 
+/** How much more than its users together an address may read, per second and at once. */
+const RETURN_RATE = 2
+const RETURN_BURST = 4
+
 export type Charged = keyof typeof WORK
 
 /** The buckets of a user. */
@@ -31,7 +35,8 @@ export class Charges {
       new AddressBuckets(rate * users, burst * users, limits.networksPerSite)
     this.#byAddress = {
       messages: bucketsOf(messageRate, messageBurst),
-      reads: bucketsOf(readRate, readBurst),
+      // After a restart all who are behind one address come back together, each to all their rooms.
+      reads: bucketsOf(readRate * RETURN_RATE, readBurst * RETURN_BURST),
       rooms: bucketsOf(roomChangesPerMinute / 60, roomChangesPerMinute),
     }
   }

@@ -1,5 +1,6 @@
 /** Who may hold a connection open, a socket or an event stream: so many for each address and user. */
 
+import { siteOf } from '../auth/addresses.ts'
 import type { ErrorCode } from '../protocol.ts'
 import type { ProblemOptions } from './problem.ts'
 import type { Services } from './services.ts'
@@ -37,19 +38,31 @@ export function createPlaces({ config, hub }: Pick<Services, 'config' | 'hub'>):
   const { limits } = config
   const places = createCounts()
   const lingering = createCounts()
+  /** An address and the IPv6 site around it, with what each may hold. */
+  const networksOf = (address: string): [network: string, most: number][] => {
+    const { connectionsPerIp: most, networksPerSite } = limits
+    const site = siteOf(address)
+    return site === null
+      ? [[address, most]]
+      : [
+          [address, most],
+          [site, most * networksPerSite],
+        ]
+  }
   return {
     obstacle: (address) => {
       if (hub.isDraining) return later('unavailable', 'the server restarts', OVERLOAD_RETRY_MS)
-      const most = limits.connectionsPerIp
-      const isStaying = lingering.count(address) >= most * LINGERING_PER_PLACE
-      if (places.count(address) >= most || isStaying) {
-        return later('too_many', 'too many connections of this address', LIMIT_RETRY_MS)
-      }
+      const isFull = networksOf(address).some(([network, most]) => {
+        const isStaying = lingering.count(network) >= most * LINGERING_PER_PLACE
+        return places.count(network) >= most || isStaying
+      })
+      if (isFull) return later('too_many', 'too many connections of this address', LIMIT_RETRY_MS)
       if (places.count(NODE) < limits.connections) return null
       return later('unavailable', 'too many connections', OVERLOAD_RETRY_MS)
     },
     take: (address) => {
-      const leaves = [places.take(NODE), places.take(address)]
+      const networks = networksOf(address).map(([network]) => network)
+      const leaves = [NODE, ...networks].map(places.take)
       return {
         assign: (user) => {
           if (places.count(user) >= limits.connectionsPerUser) {
@@ -61,7 +74,12 @@ export function createPlaces({ config, hub }: Pick<Services, 'config' | 'hub'>):
         leave: () => {
           for (const giveBack of leaves) giveBack()
         },
-        linger: () => lingering.take(address),
+        linger: () => {
+          const ends = networks.map(lingering.take)
+          return () => {
+            for (const end of ends) end()
+          }
+        },
       }
     },
   }

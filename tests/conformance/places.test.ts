@@ -135,6 +135,24 @@ test('an address has its limit, and who is refused keeps the ticket', async (t) 
   assert.equal(status, 101)
 })
 
+test('an IPv6 site holds four times as much as an address, however many networks it has', async (t) => {
+  const limits = { connectionsPerIp: 1, connectionsPerUser: 9 }
+  const { url } = await startServer(t, {
+    limits,
+    env: { TRUST_PROXY: '1', TICKET_BIND_IP: 'false' },
+  })
+  const { token } = await signIn(url, 'Ann')
+  const knockFrom = async (network: string) => {
+    const from = { 'X-Forwarded-For': `2001:db8:${network}::1` }
+    return (await knock(t, url, await newTicket(url, token), from)).status
+  }
+  const statuses = []
+  for (const network of ['7:1', '7:1', '7:2', '7:3', '7:4', '7:5', '8:1']) {
+    statuses.push(await knockFrom(network))
+  }
+  assert.deepEqual(statuses, [101, 429, 101, 101, 101, 429, 101])
+})
+
 test('a full node answers 503, and who is refused keeps the ticket', async (t) => {
   const { url } = await startServer(t, { limits: { connections: 1 } })
   const ann = await newcomer(t, url, 'Ann')
