@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import * as jose from 'jose'
 import { WebSocket } from 'ws'
 import { newcomer, newTicket, post, signIn, startServer } from './helpers.ts'
+import type { User } from '../src/protocol.ts'
 import { freePort } from './process.ts'
 import { findProgram } from './programs.ts'
 
@@ -80,15 +81,31 @@ test('the application of docs/security.md signs its people in', async (t) => {
   })
   t.after(async () => (await application).close())
   await once(await application, 'listening')
-  const sent = await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' })
-  await sent.body?.cancel()
-  const location = sent.headers.get('location') ?? ''
-  assert.equal(sent.status, 302)
-  assert.ok(location.startsWith(`${url}/#link=`), location)
-  const answer = await post(`${url}/api/session`, { link: location.split('=')[1] })
-  const { user, expiresAt } = await answer.json()
-  assert.deepEqual([answer.status, user.name], [201, 'Ann'])
+  const visit = async () => {
+    const sent = await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' })
+    await sent.body?.cancel()
+    const location = sent.headers.get('location') ?? ''
+    assert.equal(sent.status, 302)
+    assert.ok(location.startsWith(`${url}/#link=`), location)
+    const answer = await post(`${url}/api/session`, { link: location.split('=')[1] })
+    assert.equal(answer.status, 201)
+    return (await answer.json()) as { user: User; token: string; expiresAt: string }
+  }
+  const devices = async (token: string) => {
+    const answer = await fetch(`${url}/api/sessions`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    return ((await answer.json()) as unknown[]).length
+  }
+  const { user, token, expiresAt } = await visit()
+  assert.equal(user.name, 'Ann')
   assert.ok(Math.abs(Date.parse(expiresAt) - Date.now() - 8 * 3_600_000) < 60_000)
+  const second = await visit()
+  assert.deepEqual([second.user, await devices(token)], [user, 3], 'one more, of the browser')
+  const authorization = `Bearer ${token}`
+  await fetch(`${url}/api/session?all=true`, { method: 'DELETE', headers: { authorization } })
+  const third = await visit()
+  assert.deepEqual([third.user, await devices(third.token)], [user, 2])
 })
 
 test('every file that a document points to is there', () => {
