@@ -116,7 +116,7 @@ export const DEFAULT_LIMITS = {
   touchMs: 60 * MINUTE,
   /** Sessions of one user: a link to another device costs nothing. */
   sessionsPerUser: 100,
-  /** Requests about one's devices, per user and minute. */
+  /** Requests about one's devices, per device and minute. */
   devicesPerMinute: 60,
   /** The session of an admin, or of who came with a foreign token, ends after this at most. ms */
   longestSessionMs: DAY / 2,

@@ -6,6 +6,7 @@ import { createMiddleware } from 'hono/factory'
 import type { Session } from '../store/accounts.ts'
 import { hashSecret, markOf } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
+import { Buckets } from '../limits.ts'
 import { problem, refuseCutBody, type ProblemOptions } from './problem.ts'
 import { isSecure, type HearthEnv, type Services } from './services.ts'
 
@@ -21,8 +22,14 @@ const WITH_BODY = ['POST', 'PUT']
 /** Who sends the body of a request later than this may have been put out meanwhile. ms */
 const LATE_MS = 1_000
 
-/** Lets signed-in requests through, with their session, as often as frames; others are 401. */
-export function signedIn(services: Services) {
+/**
+ * Lets signed-in requests through, with their session; others are 401.
+ * @param charge  in how many ms there will be a token for it, 0: taken; default: as often as frames
+ */
+export function signedIn(
+  services: Services,
+  charge = ({ user }: Session, now: number) => services.hub.user(user.id).requests.take(now),
+) {
   return createMiddleware<HearthEnv>(async (c, next) => {
     const session = await findSession(c, services)
     if (!session) {
@@ -33,9 +40,8 @@ export function signedIn(services: Services) {
       return problem(c, 'forbidden', { detail: 'this origin is not allowed' })
     }
     c.set('session', session)
-    const { requests } = services.hub.user(session.user.id)
     const askedAt = services.clock.now()
-    const retryAfterMs = requests.take(askedAt)
+    const retryAfterMs = charge(session, askedAt)
     if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
     if (WITH_BODY.includes(c.req.method) && !(await hasBody(c, services))) return refuseCutBody(c)
     const isLate = services.clock.now() - askedAt > LATE_MS
@@ -47,6 +53,16 @@ export function signedIn(services: Services) {
     }
     return next()
   })
+}
+
+/**
+ * For who looks after their own sessions: each has tokens of its own, so that a stolen one cannot keep
+ * its user from ending it.
+ */
+export function signedInAlone(services: Services) {
+  const { devicesPerMinute } = services.config.limits
+  const buckets = new Buckets(devicesPerMinute / 60, devicesPerMinute)
+  return signedIn(services, ({ hash }, now) => buckets.take(hash, now))
 }
 
 /** Waits for the body, which handlers then have at once. @returns whether it came whole, and in time */

@@ -4,19 +4,16 @@ import { Hono } from 'hono'
 import * as v from 'valibot'
 import { DeviceId } from '../../static/protocol.js'
 import { deviceId } from '../store/devices.ts'
-import { clearCookie, signedIn } from './auth.ts'
+import { clearCookie, signedInAlone } from './auth.ts'
 import { problem } from './problem.ts'
-import { rateLimit } from './rate-limit.ts'
 import type { HearthEnv, Services } from './services.ts'
 
 export function deviceRoutes(services: Services): Hono<HearthEnv> {
-  const { accounts, clock, config, hub } = services
-  const onlySignedIn = signedIn(services)
-  const { devicesPerMinute } = config.limits
-  const rate = rateLimit(devicesPerMinute, clock, (c) => c.var.session.user.id)
+  const { accounts, hub } = services
+  const onlySignedIn = signedInAlone(services)
   const routes = new Hono<HearthEnv>()
 
-  routes.get('/sessions', onlySignedIn, rate, async (c) => {
+  routes.get('/sessions', onlySignedIn, async (c) => {
     const { user, hash: own } = c.var.session
     const devices = await accounts.devices(user.id)
     return c.json(
@@ -29,7 +26,7 @@ export function deviceRoutes(services: Services): Hono<HearthEnv> {
     )
   })
 
-  routes.delete('/sessions', onlySignedIn, rate, async (c) => {
+  routes.delete('/sessions', onlySignedIn, async (c) => {
     const { user, hash: own } = c.var.session
     const ended = await accounts.endDevices(c.var.session)
     hub.endSessions(ended)
@@ -38,7 +35,7 @@ export function deviceRoutes(services: Services): Hono<HearthEnv> {
     return c.body(null, 204)
   })
 
-  routes.delete('/sessions/:id', onlySignedIn, rate, async (c) => {
+  routes.delete('/sessions/:id', onlySignedIn, async (c) => {
     const id = c.req.param('id')
     const { user, hash: own } = c.var.session
     const isId = v.is(DeviceId, id)

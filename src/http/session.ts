@@ -8,7 +8,7 @@ import { isReserved, spellingFault } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { asked, bearerToken, clearCookie, findSession, isOwnOrigin } from './auth.ts'
-import { signedIn, writeCookie } from './auth.ts'
+import { signedIn, signedInAlone, writeCookie } from './auth.ts'
 import { problem, readBody, type ProblemOptions } from './problem.ts'
 import { addressLimit, rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
@@ -57,7 +57,7 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
     return c.json(await toBody(c.var.session))
   })
 
-  routes.delete('/session', onlySignedIn, async (c) => {
+  routes.delete('/session', signedInAlone(services), async (c) => {
     await endSessions(c, c.var.session, c.req.query('all') === 'true')
     clearCookie(c, services)
     return c.body(null, 204)
