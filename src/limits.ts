@@ -41,6 +41,10 @@ export const DEFAULT_LIMITS = {
   natsBytes: 256 * KIB,
   /** Between two looks at what ended on any node, and who is mute. ms */
   newsMs: 2_000,
+  /** It is asked from so long before the last answer on, for what was committed late. ms */
+  newsOverlapMs: MINUTE,
+  /** What ended is kept so long; a node that heard nothing for longer sends its people away. ms */
+  newsKeptMs: 10 * MINUTE,
   /** Between two signs of life of a node; older ones are of the dead. ms */
   renewMs: 15_000,
   aliveMs: 45_000,

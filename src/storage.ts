@@ -89,7 +89,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
 }
 
-async function onSqlite({ config: { dataFile }, clock, onDamage }: StorageOptions): Promise<Base> {
+async function onSqlite({ config, clock, onDamage }: StorageOptions): Promise<Base> {
+  const { dataFile, limits } = config
   const file = openDataFile(dataFile, clock, onDamage)
   const { sql, epoch, close } = file
   try {
@@ -100,7 +101,7 @@ async function onSqlite({ config: { dataFile }, clock, onDamage }: StorageOption
   }
   return {
     ...{ sql, epoch, file, bus: localBus, place: dataFile },
-    directory: createLonelyDirectory(sql),
+    directory: createLonelyDirectory(sql, limits),
     bytes: async () => file.bytes(),
     close: async () => close(),
   }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, test, type TestContext } from 'node:test'
 import type { Hearth } from '../src/hearth.ts'
+import type { Limits } from '../src/limits.ts'
 import { knock } from './conformance/raw.ts'
 import {
   connect,
@@ -16,7 +17,7 @@ import {
   type Client,
 } from './helpers.ts'
 import { hasNats, startNats } from './nats.ts'
-import { startPostgres, type PostgresServer } from './postgres.ts'
+import { openDatabase, startPostgres, type PostgresServer } from './postgres.ts'
 import { freePort } from './process.ts'
 import { startProxy } from './proxy.ts'
 
@@ -217,6 +218,105 @@ test('who must go is gone on every node within five seconds, without any bus', a
   assert.equal((await bob.refusal()).code, 'forbidden')
   await ask('DELETE', '/session', bob.account)
   assert.equal(await bob.closeCode(), 4501)
+})
+
+/** Two nodes of one chat; between the second, which heard of the first, and Postgres stands a proxy. */
+async function startCutNode(t: TestContext, limits: Partial<Limits> = {}) {
+  const { lendDatabase, port } = await sharedPostgres()
+  const direct = await lendDatabase(t)
+  const proxy = await startProxy(t, port)
+  const ADMIN_TOKEN = 'correct horse battery'
+  const start = (DATABASE_URL: string) =>
+    startServer(t, { env: { DATABASE_URL, ADMIN_TOKEN }, limits: { ...GENEROUS, ...limits } })
+  const [one, two] = await Promise.all([
+    start(direct),
+    start(direct.replace(`:${port}`, `:${proxy.port}`)),
+  ])
+  const { directory } = two.hub.options
+  const { news } = directory
+  await new Promise<void>((resolve) => {
+    directory.news = async (since) => {
+      const answer = await news(since)
+      resolve()
+      return answer
+    }
+  })
+  return { direct, proxy, one, two, admin: ADMIN_TOKEN }
+}
+
+/** Four on the second node, of whom three must go, by what is asked of the first. */
+async function gatherBehind(t: TestContext, { one, two, admin }: Cut) {
+  const ask = async (method: string, path: string, token: string, body?: object) => {
+    const response = await fetch(`${one.url}/api${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    assert.ok(response.ok, `${method} ${path}: ${response.status}`)
+    return response.status === 204 ? null : response.json()
+  }
+  const root = await signIn(one.url, 'Root', { admin })
+  const people = ['Ann', 'Bob', 'Eve', 'Otto'].map((name) => newcomer(t, two.url, name))
+  const [ann, bob, eve, otto] = (await Promise.all(people)) as [Client, Client, Client, Client]
+  await ask('POST', '/rooms', ann.account.token, { room: 'den' })
+  const { invite } = await ask('POST', '/rooms/den/invites', ann.account.token, {})
+  for (const { account } of [bob, eve, otto]) {
+    await ask('POST', '/rooms/den/members', account.token, { invite })
+  }
+  for (const client of [ann, bob, eve, otto]) await client.join('den')
+  /** Removed, banned and signed out. */
+  const expelThem = async () => {
+    await ask('DELETE', `/rooms/den/members/${bob.account.user.id}`, ann.account.token)
+    await ask('DELETE', `/users/${eve.account.user.id}`, root.token)
+    await ask('DELETE', '/session', otto.account.token)
+  }
+  return { ann, bob, eve, otto, expelThem }
+}
+
+type Cut = Awaited<ReturnType<typeof startCutNode>>
+
+test('a node that missed Postgres for longer than it looks back hears who must go', async (t) => {
+  const newsOverlapMs = 1_000
+  const cut = await startCutNode(t, { newsOverlapMs })
+  const { ann, bob, eve, otto, expelThem } = await gatherBehind(t, cut)
+  cut.proxy.cut()
+  await expelThem()
+  await new Promise((resolve) => setTimeout(resolve, newsOverlapMs + SLACK_MS))
+  assert.deepEqual([bob.closed, eve.closed, otto.closed], [null, null, null])
+  cut.proxy.pass()
+  const back = performance.now()
+  const removed = bob.next('removed', ({ room }) => room === 'den')
+  const codes = await Promise.all([eve.closeCode(), otto.closeCode()])
+  await removed
+  assert.deepEqual(codes, [4503, 4501])
+  assert.ok(performance.now() - back < OUTAGE_MS + SLACK_MS, `${performance.now() - back} ms`)
+  await ann.say('den', 'among ourselves')
+  assert.deepEqual([ann.closed, bob.closed], [null, null])
+})
+
+test('a node that missed Postgres until it is forgotten who must go sends all away', async (t) => {
+  const cut = await startCutNode(t)
+  const { ann, bob, eve, otto, expelThem } = await gatherBehind(t, cut)
+  const { directory } = cut.two.hub.options
+  const { news } = directory
+  // As if an hour had gone by.
+  cut.proxy.cut()
+  await expelThem()
+  const db = await openDatabase(t, cut.direct)
+  await db.query('DELETE FROM revocations')
+  directory.news = (since) => news(since && new Date(since.getTime() - 3_600_000))
+  cut.proxy.pass()
+  for (const client of [ann, bob, eve, otto]) assert.equal(await client.closeCode(), 4000)
+  directory.news = news
+  const again = await connect(t, cut.two.url, ann.account)
+  await again.join('den')
+  const back = await connect(t, cut.two.url, bob.account)
+  back.send({ type: 'join', room: 'den' })
+  assert.equal((await back.refusal()).code, 'forbidden')
+  for (const { account } of [eve, otto]) {
+    const ticket = await post(`${cut.two.url}/api/ticket`, {}, account.token)
+    assert.ok([401, 403].includes(ticket.status), `${ticket.status}`)
+  }
 })
 
 test('who comes in on another node is told of and listed here, and seen wherever it reads', async (t) => {

@@ -21,7 +21,7 @@ import type { Listener } from './seat.ts'
 const QUIET_TURNS = 10
 /** But no longer than this. ms */
 const LAST_READS_MS = 1_000
-/** At shutdown, sockets told goodbye together, and the pause before the next of them. */
+/** When all are sent away, sockets told goodbye together, and the pause before the next of them. */
 const DRAIN_SOCKETS = 500
 const DRAIN_PAUSE_MS = 250
 /** Time for each socket that comes back, up to a most. ms */
@@ -116,6 +116,7 @@ export class Hub {
       onFault: options.journal.fault,
       rooms: this.#rooms,
       keepSessions: () => this.#keepSessions(),
+      sendAway: () => void this.#sendAway(),
       endSessions: (hashes, code) => this.endSessions(hashes, code),
       endMembership: (user, room, before) => this.endMembership(user, room, before),
       hearRead: (user, room, seq) => this.#hearRead(user, room, seq),
@@ -379,16 +380,21 @@ export class Hub {
   async drain() {
     this.isDraining = true
     await this.#finishWithin(this.limits.drainMs)
+    await this.#sendAway()
+    await this.saveReads().catch(this.options.journal.fault)
+    this.#stopSweeping()
+    for (const room of this.#rooms.values()) room.close()
+    await this.options.directory.retire().catch(this.options.journal.fault)
+  }
+
+  /** Says goodbye to everybody, in turns; who may be here comes again. */
+  async #sendAway() {
     const connections = [...this.connections]
     const spread = Math.min(RETURN_MOST_MS, connections.length * RETURN_MS)
     for (const [index, connection] of connections.entries()) {
       if (index > 0 && index % DRAIN_SOCKETS === 0) await sleep(this.clock, DRAIN_PAUSE_MS)
       connection.close(CLOSE.RESTART, Math.round(Math.random() * spread))
     }
-    await this.saveReads().catch(this.options.journal.fault)
-    this.#stopSweeping()
-    for (const room of this.#rooms.values()) room.close()
-    await this.options.directory.retire().catch(this.options.journal.fault)
   }
 
   #finishWithin(ms: number) {

@@ -24,6 +24,8 @@ export interface NeighboursOptions {
   rooms: ReadonlyMap<string, Room>
   /** Writes down which sessions are in use here. @returns those that are over */
   keepSessions(): Promise<string[]>
+  /** Has everybody here come again, as nobody knows any more who may. */
+  sendAway(): void
   /** What happened elsewhere, as on a hub. */
   endSessions(hashes: readonly string[], code: number): void
   endMembership(user: string, room: string, before: number): void
@@ -44,6 +46,9 @@ export class Neighbours {
   /** What the others were told of our bus. */
   #toldUp = true
   #isSomebodyMute = false
+  /** The moment of the last news, by the clock that all nodes share. */
+  #toldAt: Date | undefined
+  readonly #startedAt: number
   /** When the rooms were last compared with the log, and whether they are being so now. */
   #comparedAt: number
   #isComparing = false
@@ -53,7 +58,7 @@ export class Neighbours {
   constructor(options: NeighboursOptions) {
     const { bus, clock, limits } = options
     this.#options = options
-    this.#comparedAt = clock.now()
+    this.#startedAt = this.#comparedAt = clock.now()
     bus.listen({
       onHint: (hint) => this.#hear(hint),
       onGap: () => {
@@ -175,9 +180,10 @@ export class Neighbours {
 
   async #readNews() {
     const asked = this.#options.clock.now()
-    const { directory } = this.#options
-    const { sessions, memberships, devices, isSomebodyMute } = await directory.news()
-    this.#isSomebodyMute = isSomebodyMute
+    const { directory, limits } = this.#options
+    const news = await directory.news(this.#toldAt)
+    const { sessions, memberships, devices } = news
+    this.#isSomebodyMute = news.isSomebodyMute
     for (const [isBanned, code] of ENDS) {
       const ended = sessions.filter(({ banned }) => banned === isBanned)
       if (ended.length > 0)
@@ -192,6 +198,10 @@ export class Neighbours {
     this.#told = new Set(devices.map(({ hash }) => hash))
     // Who took a seat after the question may have joined again since.
     for (const { room, user } of memberships) this.#options.endMembership(user, room, asked)
+    // The first answer looks back by the overlap alone.
+    const isLateStart = !this.#toldAt && asked - this.#startedAt > limits.newsOverlapMs
+    this.#toldAt = news.at
+    if (news.isIncomplete || isLateStart) this.#options.sendAway()
   }
 
   /** Who died said nothing: so everything is read again from time to time. */

@@ -2,7 +2,7 @@
 
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
-import { ended, forgetEnded, type Directory } from '../store/nodes.ts'
+import { ended, forgetEnded, type Directory, type NewsLimits } from '../store/nodes.ts'
 import { toUser } from '../store/rows.ts'
 import { did, exec, first, rows } from '../store/sql.ts'
 import type { Postgres } from './postgres.ts'
@@ -13,14 +13,15 @@ const GONE = 10
 /** @param node  a new one for every start */
 export function createDirectory(
   { sql }: Pick<Postgres, 'sql'>,
-  { aliveMs, retiredMs }: Pick<Limits, 'aliveMs' | 'retiredMs'>,
+  limits: Pick<Limits, 'aliveMs' | 'retiredMs'> & NewsLimits,
   node: string = crypto.randomUUID(),
 ): Directory {
+  const { aliveMs, retiredMs } = limits
   const { fromNow } = sql.dialect
   return {
     renew: (isBusUp) =>
       sql.run(function* () {
-        yield* forgetEnded(sql)
+        yield* forgetEnded(sql, limits)
         const renewed = yield* first<{ known: boolean }>(
           `WITH gone AS (DELETE FROM nodes WHERE node IN (
              SELECT node FROM nodes WHERE node <> $1 AND seen_at < ${fromNow('$2')}
@@ -69,13 +70,13 @@ export function createDirectory(
         return byRoom
       }),
 
-    news: () =>
+    news: (since) =>
       sql.run(function* () {
         const isSomebodyMute = yield* did(
           `SELECT 1 FROM nodes WHERE is_mute AND node <> $1 AND seen_at > ${fromNow('$2')}`,
           ...[node, -aliveMs],
         )
-        return { ...(yield* ended(sql)), isSomebodyMute }
+        return { ...(yield* ended(sql, limits, since)), isSomebodyMute }
       }),
 
     retire: () => {

@@ -1,7 +1,8 @@
 /** What the nodes of one log know of each other, kept where the log is: a bus may lose nothing of it. */
 
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
-import { exec, rows, type Sql, type Work } from './sql.ts'
+import { exec, first, rows, type Sql, type Work } from './sql.ts'
 
 export interface Directory {
   /**
@@ -13,8 +14,11 @@ export interface Directory {
   savePresence(changes: readonly PresenceRow[]): Promise<void>
   /** Who is in these rooms on the other nodes that live; each user once per room. */
   presence(rooms: readonly string[]): Promise<Map<string, User[]>>
-  /** What must be known everywhere within seconds, whatever the bus loses. */
-  news(): Promise<News>
+  /**
+   * What must be known everywhere within seconds, whatever the bus loses.
+   * @param since  the moment of the last answer, however long ago that is. Default: of late
+   */
+  news(since?: Date): Promise<News>
   /** This node ends; its people are let go some seconds later, when they are back on other nodes. */
   retire(): Promise<void>
 }
@@ -25,7 +29,7 @@ export interface PresenceRow {
   isHere: boolean
 }
 
-/** What ended within the last minute. */
+/** What ended since then. */
 export interface Ended {
   /** Sessions; of a banned user, or only signed out. */
   sessions: { hash: string; banned: boolean }[]
@@ -43,15 +47,17 @@ export interface AddedDevice {
 }
 
 export interface News extends Ended {
-  /** What was added within the last minute. */
+  /** What was added since then. */
   devices: AddedDevice[]
+  /** The moment of this answer, by the clock that all nodes share. */
+  at: Date
+  /** Whether some of it is forgotten already, as the last answer was too long ago. */
+  isIncomplete: boolean
   /** Whether a node that lives cannot tell the others anything: heads must be compared often. */
   isSomebodyMute: boolean
 }
 
-/** How far back it is told what ended, and how long that is kept. ms */
-const TOLD_MS = 60_000
-const KEPT_MS = 600_000
+export type NewsLimits = Pick<Limits, 'newsOverlapMs' | 'newsKeptMs'>
 
 /** A session or a membership that ended, or a session that was added. */
 export interface Ending {
@@ -74,8 +80,17 @@ export function* revoke({ dialect }: Sql, endings: readonly Ending[]): Work<void
   }))
 }
 
-/** What every node was told of late. */
-export function* ended({ dialect }: Sql): Work<Omit<News, 'isSomebodyMute'>> {
+/** What every node was told since the last answer that this one had. */
+export function* ended(
+  { dialect }: Sql,
+  { newsOverlapMs, newsKeptMs }: NewsLimits,
+  since?: Date,
+): Work<Omit<News, 'isSomebodyMute'>> {
+  const clock = yield* first<{ now: number | string }>(`SELECT ${dialect.fromNow('0')} AS now`)
+  const at = new Date(clock!.now)
+  // That clock may have been put back.
+  const last = Math.min(at.getTime(), since?.getTime() ?? Infinity)
+  const from = last - newsOverlapMs
   const found = yield* rows<{
     session: string | null
     banned: boolean | number
@@ -88,11 +103,13 @@ export function* ended({ dialect }: Sql): Work<Omit<News, 'isSomebodyMute'>> {
   }>(
     `SELECT DISTINCT session, banned, room, revocations.user_id, device, made_at, address, agent
      FROM revocations LEFT JOIN sessions ON hash = device
-     WHERE at > ${dialect.fromNow('$1')} AND NOT EXISTS (SELECT 1 FROM members
+     WHERE at > $1 AND NOT EXISTS (SELECT 1 FROM members
        WHERE members.room = revocations.room AND members.user_id = revocations.user_id)`,
-    -TOLD_MS,
+    new Date(from),
   )
   return {
+    at,
+    isIncomplete: at.getTime() - from > newsKeptMs,
     sessions: found.flatMap(({ session: hash, banned }) =>
       hash === null ? [] : [{ hash, banned: Boolean(banned) }],
     ),
@@ -104,20 +121,22 @@ export function* ended({ dialect }: Sql): Work<Omit<News, 'isSomebodyMute'>> {
 }
 
 /** Forgets what everybody was told long ago. */
-export function forgetEnded({ dialect }: Sql): Work<void> {
-  return exec(`DELETE FROM revocations WHERE at < ${dialect.fromNow('$1')}`, -KEPT_MS)
+export function forgetEnded({ dialect }: Sql, { newsKeptMs }: NewsLimits): Work<void> {
+  return exec(`DELETE FROM revocations WHERE at < ${dialect.fromNow('$1')}`, -newsKeptMs)
 }
 
 /** Of a node that has its log to itself: only a tool may end something beside it. */
-export function createLonelyDirectory(sql: Sql): Directory {
+export function createLonelyDirectory(sql: Sql, limits: NewsLimits = DEFAULT_LIMITS): Directory {
   return {
     renew: async () => {
-      await sql.run(() => forgetEnded(sql))
+      await sql.run(() => forgetEnded(sql, limits))
       return true
     },
     savePresence: async () => {},
     presence: async () => new Map(),
-    news: async () => ({ ...(await sql.run(() => ended(sql))), isSomebodyMute: false }),
+    news: async (since) => {
+      return { ...(await sql.run(() => ended(sql, limits, since))), isSomebodyMute: false }
+    },
     retire: async () => {},
   }
 }

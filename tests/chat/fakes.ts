@@ -22,7 +22,14 @@ const LONELY: Directory = {
   renew: async () => true,
   savePresence: async () => {},
   presence: async () => new Map(),
-  news: async () => ({ sessions: [], memberships: [], devices: [], isSomebodyMute: false }),
+  news: async () => ({
+    sessions: [],
+    memberships: [],
+    devices: [],
+    at: new Date(0),
+    isIncomplete: false,
+    isSomebodyMute: false,
+  }),
   retire: async () => {},
 }
 

@@ -362,6 +362,34 @@ test('a device that is added is told once to the others of its user, on every no
   assert.equal(phone.all('device').length, 2)
 })
 
+test('a node that was told nothing for too long has everybody come again, once', async (t) => {
+  const { nodes, clock, directory } = openNodes(t, 2)
+  const [a, b] = [nodes[0]!.connect(ann), nodes[0]!.connect(bob)]
+  await clock.advance(3_000)
+  directory.isIncomplete = true
+  await clock.advance(2_000)
+  assert.deepEqual([a.socket.code, b.socket.code], [4000, 4000])
+  directory.isIncomplete = false
+  const again = nodes[0]!.connect(ann)
+  await clock.advance(10_000)
+  assert.equal(again.socket.code, null)
+})
+
+test('a node without an answer in its first minute has everybody come again', async (t) => {
+  const { nodes, clock, directory } = openNodes(t, 1)
+  const a = nodes[0]!.connect(ann)
+  directory.ended = Promise.reject(new LogUnavailable('gone'))
+  directory.ended.catch(() => {})
+  for (let n = 0; n < 4; n += 1) {
+    await clock.advance(20_000)
+    await a.ask({ type: 'pong' })
+  }
+  assert.equal(a.socket.code, null)
+  directory.ended = { sessions: [], memberships: [] }
+  await clock.advance(2_000)
+  assert.equal(a.socket.code, 4000)
+})
+
 test('a seat taken after the question is not taken away by an old answer', async (t) => {
   const { nodes, clock, directory } = openNodes(t, 1)
   const a = nodes[0]!.connect(ann)

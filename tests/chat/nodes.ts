@@ -63,6 +63,8 @@ export class MemoryDirectory {
   readonly dead = new Set<string>()
   readonly mute = new Set<string>()
   devices: News['devices'] = []
+  /** What nodes were told of late is forgotten. */
+  isIncomplete = false
   ended: Ended | Promise<Ended> = { sessions: [], memberships: [] }
   readonly #clock: TestClock
 
@@ -108,6 +110,8 @@ export class MemoryDirectory {
       news: async () => ({
         ...(await this.ended),
         devices: this.devices,
+        at: this.#clock.date(),
+        isIncomplete: this.isIncomplete,
         isSomebodyMute: [...this.mute].some((name) => name !== node && isAlive(name)),
       }),
       retire: async () => void this.seenAt.set(node, this.#clock.now() - aliveMs + retiredMs),

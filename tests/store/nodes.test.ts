@@ -7,11 +7,18 @@ import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { createDirectory } from '../../src/cluster/nodes.ts'
 import { createAccounts } from '../../src/store/accounts.ts'
 import { openDataFile } from '../../src/store/file.ts'
-import { createLonelyDirectory, revoke } from '../../src/store/nodes.ts'
+import { createLonelyDirectory, revoke, type Directory } from '../../src/store/nodes.ts'
 import { openLog } from './opened.ts'
 import { ann, bob, nthUser } from './drafts.ts'
 import { TestClock } from '../helpers.ts'
 import { openDatabase, startPostgres } from '../postgres.ts'
+
+/** What there is of news at any time. */
+const newsOf = async (node: Directory, since?: Date) => {
+  const { at: _, isIncomplete, ...news } = await node.news(since)
+  assert.equal(isIncomplete, false)
+  return news
+}
 
 const NOTHING = { sessions: [], memberships: [], devices: [], isSomebodyMute: false }
 
@@ -129,13 +136,13 @@ void test('the directory in Postgres', async (t) => {
   await check('who is mute is known to the others, while it lives', async (each) => {
     const { a, b, age } = await setUp(each)
     await a.renew(false)
-    assert.deepEqual(await b.news(), { ...NOTHING, isSomebodyMute: true })
-    assert.deepEqual(await a.news(), NOTHING)
+    assert.deepEqual(await newsOf(b), { ...NOTHING, isSomebodyMute: true })
+    assert.deepEqual(await newsOf(a), NOTHING)
     await a.renew(true)
-    assert.deepEqual(await b.news(), NOTHING)
+    assert.deepEqual(await newsOf(b), NOTHING)
     await a.renew(false)
     await age(46)
-    assert.deepEqual(await b.news(), NOTHING)
+    assert.deepEqual(await newsOf(b), NOTHING)
   })
 
   await check('what ended within a minute is told, and nothing that began again', async (each) => {
@@ -148,34 +155,51 @@ void test('the directory in Postgres', async (t) => {
     const [added] = await accounts.devices(user)
     const { address, agent, madeAt } = added!
     const device = { hash: 'h2', user, at: madeAt!, address, agent }
-    assert.deepEqual(await a.news(), { ...NOTHING, devices: [device] })
+    assert.deepEqual(await newsOf(a), { ...NOTHING, devices: [device] })
     await age(61)
     for (const room of ['lobby', 'garden']) await log.enter(room, user, 'h1')
-    assert.deepEqual(await a.news(), NOTHING)
+    assert.deepEqual(await newsOf(a), NOTHING)
     for (const room of ['lobby', 'garden', 'nowhere', 'lobby']) await log.leave(room, user)
     await log.enter('garden', user, 'h1')
     await accounts.endSessions(session, false)
     for (let n = 0; n < 2; n += 1) {
-      assert.deepEqual(await a.news(), {
+      assert.deepEqual(await newsOf(a), {
         ...NOTHING,
         sessions: [{ hash: 'h1', banned: false }],
         memberships: [{ room: 'lobby', user }],
       })
     }
     await accounts.ban(user)
-    const { sessions } = await a.news()
+    const { sessions } = await newsOf(a)
     assert.deepEqual(sessions.sort(byHash), [
       { hash: 'h1', banned: false },
       { hash: 'h2', banned: true },
     ])
     await age(61)
-    assert.deepEqual(await a.news(), NOTHING)
+    assert.deepEqual(await newsOf(a), NOTHING)
     await a.renew(true)
     assert.equal(await count('revocations'), 5)
     await age(600)
     await a.renew(true)
     assert.equal(await count('revocations'), 0)
   })
+  await check(
+    'a node that heard nothing for long is told all of it, while it is kept',
+    async (each) => {
+      const { a, db, age } = await setUp(each)
+      const { at } = await a.news()
+      await db.sql.transaction(() => revoke(db.sql, [{ session: 'h1' }]))
+      const sessions = [{ hash: 'h1', banned: false }]
+      const since = (seconds: number) => new Date(at.getTime() - seconds * 1_000)
+      await age(300)
+      assert.deepEqual(await newsOf(a), NOTHING)
+      assert.deepEqual(await newsOf(a, since(300)), { ...NOTHING, sessions })
+      await age(200)
+      assert.deepEqual(await newsOf(a, since(500)), { ...NOTHING, sessions })
+      assert.deepEqual(await newsOf(a, since(-3_600)), NOTHING, 'a clock that was put back')
+      assert.equal((await a.news(since(550))).isIncomplete, true)
+    },
+  )
 })
 
 test('a node alone on SQLite hears for a minute what ended, also by a tool', async (t) => {
@@ -185,7 +209,7 @@ test('a node alone on SQLite hears for a minute what ended, also by a tool', asy
   const directory = createLonelyDirectory(sql)
   assert.equal(await directory.renew(true), true)
   assert.deepEqual(await directory.presence(['lobby']), new Map())
-  assert.deepEqual(await directory.news(), NOTHING)
+  assert.deepEqual(await newsOf(directory), NOTHING)
   const ends = [{ session: 'h1' }, { session: 'h2', banned: true }]
   await sql.transaction(() => revoke(sql, [...ends, { room: 'lobby', user_id: ann.id }]))
   const sessions = [
@@ -195,14 +219,18 @@ test('a node alone on SQLite hears for a minute what ended, also by a tool', asy
   const memberships = [{ room: 'lobby', user: ann.id }]
   await clock.advance(59_000)
   for (let n = 0; n < 2; n += 1) {
-    const news = await directory.news()
+    const news = await newsOf(directory)
     news.sessions.sort(byHash)
     assert.deepEqual(news, { ...NOTHING, sessions, memberships })
     await directory.renew(true)
   }
+  const { at } = await directory.news()
   await clock.advance(1_000)
-  assert.deepEqual(await directory.news(), NOTHING)
-  await clock.advance(600_000)
+  assert.deepEqual(await newsOf(directory), NOTHING)
+  await clock.advance(500_000)
+  assert.equal((await newsOf(directory, at)).sessions.length, 2, 'after a stop')
+  await clock.advance(100_000)
+  assert.equal((await directory.news(at)).isIncomplete, true)
   await directory.renew(true)
   assert.deepEqual(db.prepare('SELECT session FROM revocations').all(), [])
 })
