@@ -117,11 +117,16 @@ export function createApi({
     /** Makes one a member, who may then join. @param {string} room @param {string} invite */
     accept: (room, invite) => call('POST', `${pathOf(room)}/members`, nothing, { invite }),
     /**
-     * A page of the members of a private room.
-     * @param {string} room @param {{ after?: string | undefined, since?: string }} [options]
+     * A page of the members of a private room; `past`: of those who are members no more.
+     * @param {string} room
+     * @param {{ after?: string | undefined, since?: string, past?: boolean }} [options]
      */
-    members(room, { after, since } = {}) {
-      const query = new URLSearchParams({ ...(after && { after }), ...(since && { since }) })
+    members(room, { after, since, past } = {}) {
+      const query = new URLSearchParams({
+        ...(after && { after }),
+        ...(since && { since }),
+        ...(past && { past: 'true' }),
+      })
       return call('GET', `${pathOf(room)}/members?${query}`, Members)
     },
     /** @param {string} room @param {string} user  id of a member */

@@ -215,7 +215,7 @@ function leaveChat() {
   composer.close()
   renderRooms([], '')
   members.clear()
-  renderPeople({ here: [], away: [], count: 0, live: false })
+  renderPeople({ here: [], away: [], past: [], count: 0, live: false })
   attention.changed()
   page.wasOpen = false
   show('welcome')
@@ -286,7 +286,11 @@ function peopleOf(room, me) {
     }
   }
   const away = list.flatMap(({ user }) => (ids.has(user.id) ? [] : user))
-  return { count, live, here: here?.map(toPerson), away: away.map(toPerson) }
+  for (const { id } of away) ids.add(id)
+  const past = members.past(room).flatMap(({ user, until }) => {
+    return ids.has(user.id) ? [] : { ...toPerson(user), until, remove: undefined }
+  })
+  return { count, live, here: here?.map(toPerson), away: away.map(toPerson), past }
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Who may read the private room that is looked at, here or not; and a word when somebody came in. */
+/** Who may read the private room that is looked at, or could; and a word when somebody came in. */
 
 import { ask } from './dialogs.js'
 import { find } from './dom.js'
@@ -21,56 +21,96 @@ const AGAIN_MS = 5_000
 const NAMED = 3
 const NEVER = new Date(0).toISOString()
 
+/** As many as were asked for. @typedef {{ list: Member[], more: boolean }} List */
+/** @type {List} */
+const NONE = { list: [], more: false }
+
 /** @param {MembersOptions} options */
 export function createMembers({ api, settings, me, tell, redraw }) {
   const more = find('more-members', HTMLButtonElement)
-  /** @type {{ room?: Room | undefined, visits?: number, list: Member[], newcomers: User[] }} */
-  let shown = { list: [], newcomers: [] }
+  /** @type {{ room?: Room | undefined, visits?: number, now: List, past: List, newcomers: Map<string, Member> }} */
+  let shown = { now: NONE, past: NONE, newcomers: new Map() }
+  /** Who came into rooms that were not looked at, by room and id. @type {Map<string, Map<string, User>>} */
+  const elsewhere = new Map()
   let isSoon = false
-  more.onclick = () => void load(shown.list.at(-1)?.user.id)
+  more.onclick = () => void load(true)
 
-  /** @param {string} [after]  id */
-  async function load(after) {
-    const { room } = shown
+  async function load(goesOn = false) {
+    const { room, now: before, past: pastBefore } = shown
     if (!room) return
-    const { value } = await api.members(room.name, { after })
-    if (!value || shown.room !== room) return
-    shown.list = after ? [...shown.list, ...value.members] : value.members
-    more.hidden = !value.more
+    const [now, past] = await Promise.all([
+      read(room.name, goesOn ? before : undefined),
+      read(room.name, goesOn ? pastBefore : undefined, true),
+    ])
+    if (!now || !past || shown.room !== room) return
+    shown = { ...shown, now, past }
+    more.hidden = !now.more && !past.more
     redraw()
-    if (!after) await tellOfNewcomers(room, value)
+    if (!goesOn) await tellOfNewcomers(room)
+  }
+
+  /**
+   * @param {string} name @param {List} [held]  to go on with; default: from the beginning
+   * @param {boolean} [past]
+   * @returns {Promise<List | undefined>} undefined when it could not be had
+   */
+  async function read(name, held, past = false) {
+    if (held && !held.more) return held
+    const { list } = held ?? NONE
+    const { value } = await api.members(name, { after: list.at(-1)?.user.id, past })
+    return value && { list: [...list, ...value.members], more: value.more }
   }
 
   /**
    * Of those since the last time; who comes for the first time is told of nobody.
-   * @param {Room} room @param {{ members: Member[], more: boolean }} page
+   * @param {Room} room
    */
-  async function tellOfNewcomers({ name }, page) {
+  async function tellOfNewcomers({ name }) {
     const met = settings()?.get('met', name)
     const since = met || NEVER
-    const rest = page.more ? (await api.members(name, { since })).value?.members : page.members
-    const late = (rest ?? []).filter((member) => (member.since ?? '') > since)
+    const found = [shown.now, shown.past].map(async ({ list, more }, i) => {
+      return more
+        ? ((await api.members(name, { since, past: i === 1 })).value?.members ?? [])
+        : list
+    })
+    const rest = (await Promise.all(found)).flat()
+    const late = rest.filter((member) => (member.since ?? '') > since)
     const last = late.reduce((most, { since }) => (since && since > most ? since : most), since)
     if (shown.room?.name === name) settings()?.set('met', last, name)
     const others = late.filter(({ user }) => user.id !== me())
     if (!met || others.length === 0) return
-    shown.newcomers.push(...others.map(({ user }) => user))
-    const isInvited = others.every(({ owner }) => !owner)
-    tell([...namesIn(shown.newcomers), isInvited ? ' came in by invitation.' : ' came in.'])
+    for (const member of others) shown.newcomers.set(member.user.id, member)
+    tell(newcomersLine([...shown.newcomers.values()]))
+  }
+
+  /** @param {{ room: string, user: User }} news */
+  function tellOfElsewhere({ room, user }) {
+    elsewhere.set(room, new Map(elsewhere.get(room)).set(user.id, user))
+    tell(
+      [...elsewhere].flatMap(([name, users], i) => {
+        return [...(i > 0 ? [' '] : []), ...namesIn([...users.values()]), ` came into ${name}.`]
+      }),
+    )
   }
 
   function clear() {
-    shown = { list: [], newcomers: [] }
+    shown = { now: NONE, past: NONE, newcomers: new Map() }
     more.hidden = true
   }
 
   return {
     load,
-    clear,
+
+    /** Nobody is here any more. */
+    clear() {
+      clear()
+      elsewhere.clear()
+    },
 
     /** At each draw. @param {Room} room */
     show(room) {
       const { name, live, isPrivate, visits } = room
+      elsewhere.delete(name)
       if (!live || !isPrivate) {
         if (shown.room?.name !== name) clear()
         return
@@ -82,11 +122,18 @@ export function createMembers({ api, settings, me, tell, redraw }) {
     },
 
     /** @param {Room} room */
-    of: (room) => (shown.room === room ? shown.list : []),
+    of: (room) => (shown.room === room ? shown.now.list : []),
+
+    /** Who is a member no more. @param {Room} room */
+    past: (room) => (shown.room === room ? shown.past.list : []),
 
     /** @param {import('./client.js').News} news */
     hear(news) {
-      if (!('room' in news) || news.room !== shown.room?.name) return
+      if (!('room' in news)) return
+      if (news.room !== shown.room?.name) {
+        if (news.type === 'admitted') tellOfElsewhere(news)
+        return
+      }
       if (news.type === 'admitted') return void load()
       if (news.type === 'owner') return void load().then(() => tellOwner(news.owner))
       if (news.type !== 'presence' || isSoon) return
@@ -111,10 +158,25 @@ export function createMembers({ api, settings, me, tell, redraw }) {
 
   /** @param {string} id */
   function tellOwner(id) {
-    const { room, list } = shown
-    const user = list.find((member) => member.user.id === id)?.user
+    const { room, now } = shown
+    const user = now.list.find((member) => member.user.id === id)?.user
     if (room && user) tell([...(id === me() ? ['You own'] : [user, ' owns']), ` ${room.name} now.`])
   }
+}
+
+/** @param {Member[]} members  @returns {import('./text.js').Line} */
+function newcomersLine(members) {
+  const here = members.filter(({ until }) => !until)
+  const gone = members.filter(({ until }) => until)
+  const how = members.every(({ owner }) => !owner) ? 'came in by invitation' : 'came in'
+  /** @type {import('./text.js').Line[]} */
+  const lines = [
+    ...(here.length > 0 ? [[...namesIn(here.map(({ user }) => user)), ` ${how}.`]] : []),
+    ...(gone.length > 0
+      ? [[...namesIn(gone.map(({ user }) => user)), ` ${how}, and left again.`]]
+      : []),
+  ]
+  return lines.flatMap((line, i) => (i > 0 ? [' ', ...line] : line))
 }
 
 /** @param {User[]} users  @returns {import('./text.js').Line} */

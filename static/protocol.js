@@ -401,7 +401,10 @@ export const InvitedRoom = v.object({
   members: Count,
   member: v.optional(v.literal(true)),
 })
-/** Members of a private room, by id. `since`: null for those from before it was written down. */
+/**
+ * Members of a private room, or past ones, by id. `since`: null for those from before it was written
+ * down; `until`: of a past one.
+ */
 export const Members = v.object({
   room: Room,
   members: v.array(
@@ -410,6 +413,7 @@ export const Members = v.object({
       since: v.nullable(Time),
       here: v.boolean(),
       owner: v.optional(v.literal(true)),
+      until: v.optional(Time),
     }),
   ),
   more: v.boolean(),

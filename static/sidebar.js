@@ -11,6 +11,7 @@ import { dayOf, plural } from './text.js'
 const roomList = find('room-list', HTMLElement)
 const peopleList = find('people-list', HTMLElement)
 const awayList = find('away-list', HTMLElement)
+const pastList = find('past-list', HTMLElement)
 /** @type {Map<string, { state: string, node: HTMLElement }>} */
 const links = new Map()
 /** @type {Map<string, { state: string, node: HTMLElement }>} */
@@ -61,22 +62,26 @@ function renderBadge(className, shown, said) {
 }
 
 /** @typedef {((user: User) => void) | undefined} Deed */
-/** @typedef {{ user: User, isMe: boolean, isOwner: boolean, order: number, since: string | undefined, remove: Deed, handOver: Deed }} Person */
+/** @typedef {{ user: User, isMe: boolean, isOwner: boolean, order: number, since: string | undefined, until?: string | undefined, remove: Deed, handOver: Deed }} Person */
 
 /**
- * @param {{ here: Person[] | undefined, away: Person[], count: number, live: boolean }} room
- *   here: undefined when they are too many to list; away: members of a private room
+ * @param {{ here: Person[] | undefined, away: Person[], past: Person[], count: number, live: boolean }} room
+ *   here: undefined when they are too many to list; away: members of a private room; past: those
+ *   who were
  */
-export function renderPeople({ here, away, count, live }) {
+export function renderPeople({ here, away, past, count, live }) {
   setText(find('here', HTMLElement), live ? String(count) : '')
   setText(find('count', HTMLElement), live ? String(count) : '')
   setText(find('crowd', HTMLElement), live && !here ? 'Too many to list them all.' : '')
   find('away-title', HTMLElement).hidden = away.length === 0
   setText(find('away-count', HTMLElement), String(away.length))
-  const ids = new Set([...(here ?? []), ...away].map(({ user }) => user.id))
+  find('past-title', HTMLElement).hidden = past.length === 0
+  setText(find('past-count', HTMLElement), String(past.length))
+  const ids = new Set([...(here ?? []), ...away, ...past].map(({ user }) => user.id))
   for (const id of people.keys()) if (!ids.has(id)) people.delete(id)
   arrange(peopleList, byName(here ?? []).map(renderPerson))
   arrange(awayList, byName(away).map(renderPerson))
+  arrange(pastList, byName(past).map(renderPerson))
 }
 
 /** @param {Person[]} persons */
@@ -89,7 +94,7 @@ function byName(persons) {
  * @param {Person} person
  */
 function renderPerson(person) {
-  const { user, isMe, since, remove, handOver } = person
+  const { user, isMe, since, until, remove, handOver } = person
   const state = JSON.stringify({ ...person, remove: !remove, handOver: !handOver })
   const held = people.get(user.id)
   if (held?.state === state) return held.node
@@ -108,7 +113,8 @@ function renderPerson(person) {
     ...button('Make owner', `Make owner: ${user.name}`, handOver),
     ...button('Remove', `Remove ${user.name}`, remove),
   ]
-  const when = since ? [el('span', { className: 'hint since' }, `since ${dayOf(since)}`)] : []
+  const time = until ? `until ${dayOf(until)}` : since && `since ${dayOf(since)}`
+  const when = time ? [el('span', { className: 'hint since' }, time)] : []
   const about =
     when.length + buttons.length > 0 ? [el('div', { className: 'about' }, ...when, ...buttons)] : []
   refill(node, [renderDisc(user), el('bdi', {}, user.name), ...marks, ...about])

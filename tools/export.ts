@@ -61,6 +61,7 @@ async function* allLines(
   if (hasSecrets) yield* sessions(query)
   yield rooms.map((row) => ({ type: 'room', ...row, private: Boolean(row.private) }))
   for (const { room } of rooms) yield* members(query, room)
+  for (const { room } of rooms) yield* pastMembers(query, room)
   if (hasSecrets) yield* invites(query)
   const total = rooms.reduce((sum, { head, floor }) => sum + head - floor, 0)
   progress.begin('exporting', 'entries', total)
@@ -82,7 +83,8 @@ async function* users(query: Query, rooms: readonly string[] | undefined) {
       names === undefined
         ? ''
         : `AND (id IN (SELECT owner FROM rooms WHERE room IN (${names}))
-      OR ${isIn('members', 'user_id', names)} OR ${isIn('messages', 'author_id', names)})`
+      OR ${isIn('members', 'user_id', names)} OR ${isIn('past_members', 'user_id', names)}
+      OR ${isIn('messages', 'author_id', names)})`
     } ORDER BY id LIMIT $2`
   type UserRow = Omit<LineOf<'user'>, 'type' | 'banned'> & { banned: boolean | number }
   for await (const found of pages<UserRow>(query, text, ({ id }) => [id], [NO_UUID], rooms)) {
@@ -127,6 +129,21 @@ async function* members(query: Query, room: string) {
   )) {
     yield found.map(({ since, ...row }): Line => {
       return { type: 'member', ...row, since: since === null ? null : toIso(since) }
+    })
+  }
+}
+
+async function* pastMembers(query: Query, room: string) {
+  const text = `SELECT room, user_id AS user, since, until FROM past_members
+    WHERE room = $3 AND user_id > $1 ORDER BY user_id LIMIT $2`
+  type PastRow = Pick<LineOf<'past_member'>, 'room' | 'user'> & {
+    since: number | string | null
+    until: number | string
+  }
+  for await (const found of pages<PastRow>(query, text, ({ user }) => [user], [NO_UUID], [room])) {
+    yield found.map(({ since, until, ...row }): Line => {
+      const began = since === null ? null : toIso(since)
+      return { type: 'past_member', ...row, since: began, until: toIso(until) }
     })
   }
 }

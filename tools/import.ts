@@ -166,7 +166,7 @@ async function insert({ sql }: Store, batch: readonly Numbered[]) {
 
 const TABLES = {
   ...{ user: 'users', session: 'sessions', room: 'rooms', member: 'members' },
-  ...{ invite: 'invites', message: 'messages' },
+  ...{ past_member: 'past_members', invite: 'invites', message: 'messages' },
 } as const satisfies Partial<Record<LineType, string>>
 
 /** By column; the columns of one type are always the same, in the same order. */
@@ -190,6 +190,11 @@ function toRow(line: Line): NewRow {
     case 'member': {
       const { room, user, read, since } = line
       return { room, user_id: user, read, since: since === null ? null : new Date(since) }
+    }
+    case 'past_member': {
+      const { room, user, since, until } = line
+      const began = since === null ? null : new Date(since)
+      return { room, user_id: user, since: began, until: new Date(until) }
     }
     case 'invite': {
       const { hash, room, expiresAt, once } = line

@@ -57,6 +57,13 @@ const SCHEMAS = {
     read: Seq,
     since: v.optional(v.nullable(Time), null),
   }),
+  past_member: v.object({
+    type: v.literal('past_member'),
+    room: RoomName,
+    user: Id,
+    since: v.nullable(Time),
+    until: Time,
+  }),
   invite: v.object({
     type: v.literal('invite'),
     hash: Hash,

@@ -3,6 +3,7 @@
 import type { Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
 import { ended, forgetEnded, type Directory, type NewsLimits } from '../store/nodes.ts'
+import { forgetPast } from '../store/past-members.ts'
 import { toUser } from '../store/rows.ts'
 import { did, exec, first, rows } from '../store/sql.ts'
 import type { Postgres } from './postgres.ts'
@@ -22,6 +23,7 @@ export function createDirectory(
     renew: (isBusUp) =>
       sql.run(function* () {
         yield* forgetEnded(sql, limits)
+        yield* forgetPast(sql)
         const renewed = yield* first<{ known: boolean }>(
           `WITH gone AS (DELETE FROM nodes WHERE node IN (
              SELECT node FROM nodes WHERE node <> $1 AND seen_at < ${fromNow('$2')}

@@ -8,10 +8,16 @@ import { tooOften } from './rate-limit.ts'
 import { inRoom } from './rooms.ts'
 import { type HearthEnv, type Services } from './services.ts'
 
-/** The query: those behind the id `after`, in since `since`. */
+/** The query: those behind the id `after`, in since `since`; `past`: who are members no more. */
 const Query = v.object({
   after: v.optional(Id),
   since: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  past: v.optional(
+    v.pipe(
+      v.picklist(['true', 'false']),
+      v.transform((past) => past === 'true'),
+    ),
+  ),
   limit: v.optional(
     v.pipe(v.string(), v.digits(), v.transform(Number), v.minValue(1), v.maxValue(MEMBERS_LENGTH)),
   ),
@@ -28,14 +34,16 @@ export function memberRoutes(services: Services): Hono<HearthEnv> {
     if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
     const refused = tooOften(c, services, 'reads')
     if (refused) return refused
-    const { after, since, limit = MEMBERS_LENGTH } = query.output
+    const { after, since, past, limit = MEMBERS_LENGTH } = query.output
     const room = c.req.param('room')
-    const options = { limit, after, since: since === undefined ? since : new Date(since) }
+    const options = { limit, after, past, since: since === undefined ? since : new Date(since) }
     const page = await memberships.members(room, c.var.session.user.id, options)
     if (page.refusal === 'forbidden') return problem(c, 'forbidden', PRIVATE)
     if (page.refusal) return problem(c, 'not_found', PUBLIC)
     const present = await hub.present(room)
-    const members = page.members.map((member) => ({ ...member, here: present.has(member.user.id) }))
+    const members = page.members.map((member) => {
+      return { ...member, here: !member.until && present.has(member.user.id) }
+    })
     return c.json({ room, members, more: page.more })
   })
 

@@ -174,6 +174,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     query: {
       after: { type: 'string', format: 'uuid' },
       since: { type: 'string', format: 'date-time', description: 'who came in then or later' },
+      past: { type: 'boolean', description: 'who were members within 30 days, and are not' },
       limit: { type: 'integer', minimum: 1, maximum: MEMBERS_LENGTH, default: MEMBERS_LENGTH },
     },
     answers: { 200: ['a page of the members', 'Members'] },

@@ -7,6 +7,7 @@ import { devicesOf, idIs, keep, type Device } from './devices.ts'
 import { addUser, adminOf, foreigner, freeName, ownersOf } from './name-owners.ts'
 import { revoke } from './nodes.ts'
 import { endInvitesOf } from './owners.ts'
+import { erasePast, notePast } from './past-members.ts'
 import {
   add,
   addAnother,
@@ -134,7 +135,7 @@ export function createAccounts(
       sql.transaction(function* () {
         yield* exec(`SELECT id FROM users WHERE id = $1 ${lock}`, user.id)
         const ended = yield* end(sql, user.id, all ? ALL : ['hash = $2', hash])
-        yield* freeName(user.id)
+        yield* freeName(book, user.id)
         return all ? ended : [hash]
       }),
 
@@ -143,7 +144,7 @@ export function createAccounts(
         yield* exec(`SELECT id FROM users WHERE id = $1 ${lock}`, user.id)
         const which = id === undefined ? (['hash <> $2', hash] as const) : idIs(id)
         const ended = yield* end(sql, user.id, which)
-        yield* freeName(user.id)
+        yield* freeName(book, user.id)
         return ended
       }),
 
@@ -159,6 +160,7 @@ export function createAccounts(
       sql.transaction(function* () {
         const text = 'UPDATE users SET banned = $2 WHERE id = $1 RETURNING id'
         if (!(yield* did(text, user, true))) return null
+        yield* notePast(sql, user)
         yield* endInvitesOf(user)
         return yield* end(sql, user, ALL, true)
       }),
@@ -175,6 +177,7 @@ export function* expel(sql: Sql, user: string) {
   const ended = 'DELETE FROM members WHERE user_id = $1 RETURNING room, user_id'
   const memberships = yield* rows<{ room: string; user_id: string }>(ended, user)
   yield* revoke(sql, memberships)
+  yield* erasePast(user)
   yield* endInvitesOf(user)
   return { sessions: sessions.length, memberships: memberships.length }
 }

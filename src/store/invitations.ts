@@ -2,6 +2,7 @@
 
 import { hashSecret } from '../auth/secrets.ts'
 import type { User } from '../protocol.ts'
+import { countMembers } from './members.ts'
 import { first, type Sql, type Work } from './sql.ts'
 
 export interface InvitedRoom {
@@ -22,18 +23,16 @@ export function* lookAt(
   const found = yield* first<{
     id: string | null
     name: string | null
-    members: number
     member: boolean | number
   }>(
     `SELECT users.id, users.name,
-       (SELECT count(*) FROM members WHERE members.room = $1) AS members,
        EXISTS (SELECT 1 FROM members WHERE members.room = $1 AND user_id = $2) AS member
      FROM invites JOIN rooms ON rooms.room = invites.room LEFT JOIN users ON users.id = rooms.owner
      WHERE invites.hash = $3 AND invites.room = $1 AND invites.expires_at > ${fromNow('0')}`,
     ...[room, user, hashSecret(invite)],
   )
   if (!found) return null
-  const { id, name, members, member } = found
+  const { id, name, member } = found
   const owner = id !== null && name !== null ? { id, name } : null
-  return { owner, members: Number(members), isMember: Boolean(member) }
+  return { owner, members: yield* countMembers(room), isMember: Boolean(member) }
 }

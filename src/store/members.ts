@@ -10,6 +10,8 @@ export interface MembersOptions {
   after?: string | undefined
   /** Those who came in then or later; default: all. */
   since?: Date | undefined
+  /** Those who are members no more; default: those who are. */
+  past?: boolean | undefined
 }
 
 /** `public`: a room that has no list. `forbidden`: the asker is not in it. */
@@ -22,6 +24,8 @@ export interface Member {
   /** null: from before this was written down. */
   since: Date | null
   owner?: true
+  /** Of a past member. */
+  until?: Date
 }
 
 export function isMember(room: string, user: string) {
@@ -66,19 +70,31 @@ const listing = (since?: Date) => `
     ${since ? 'AND members.since >= $5' : ''}
   ORDER BY members.user_id LIMIT $4`
 
+/** As `listing`: who was in, and has not come back. An owner may come back at any time. */
+const listingPast = (since?: Date) => `
+  SELECT users.id, users.name, users.kind, past.since, past.until
+  FROM past_members AS past JOIN users ON users.id = past.user_id
+    JOIN rooms ON rooms.room = past.room
+  WHERE past.room = $1 AND ${IS_IN} AND past.user_id > $3
+    AND NOT (${CAN_COME} AND (rooms.owner IS NOT NULL AND rooms.owner = users.id
+      OR EXISTS (SELECT 1 FROM members WHERE room = $1 AND user_id = users.id)))
+    ${since ? 'AND past.since >= $5' : ''}
+  ORDER BY past.user_id LIMIT $4`
+
 interface MemberRow {
   id: string
   name: string
   kind: string | null
   since: number | string | null
-  owner: boolean | number
+  owner?: boolean | number
+  until?: number | string
 }
 
 /** As `Memberships.members`. */
 export function* readMembers(
   room: string,
   asker: string,
-  { limit, after = NO_ID, since }: MembersOptions,
+  { limit, after = NO_ID, since, past = false }: MembersOptions,
 ): Work<MembersPage> {
   const door = yield* first<{
     private: boolean | number
@@ -90,20 +106,21 @@ export function* readMembers(
   if (!door?.private) return { refusal: 'public' }
   if (!door.inside) return { refusal: 'forbidden' }
   const values = [room, asker, after, limit + 1, ...(since ? [since] : [])]
-  const found = yield* rows<MemberRow>(listing(since), ...values)
+  const found = yield* rows<MemberRow>((past ? listingPast : listing)(since), ...values)
   const { id, name, kind } = door
-  if (id && name && id > after && !since) {
+  if (id && name && id > after && !since && !past) {
     found.push({ id, name, kind, since: null, owner: true })
     found.sort((a, b) => (a.id < b.id ? -1 : 1))
   }
   return { members: found.slice(0, limit).map(toMember), more: found.length > limit }
 }
 
-function toMember({ id, name, kind, since, owner }: MemberRow): Member {
+function toMember({ id, name, kind, since, owner, until }: MemberRow): Member {
   return {
     user: toUser(id, name, kind),
     since: since === null ? null : new Date(since),
     ...(owner ? { owner: true as const } : {}),
+    ...(until === undefined ? {} : { until: new Date(until) }),
   }
 }
 

@@ -8,6 +8,7 @@ import { did, exec, first, rows, type Sql, type Work } from './sql.ts'
 import { addMember, countMembers, isMember, readMembers } from './members.ts'
 import type { MembersOptions, MembersPage } from './members.ts'
 import { canCome, giveRoom, isPrivate, owns } from './owners.ts'
+import { notePast } from './past-members.ts'
 
 /** Kept in the database of the log; each method is atomic. */
 export interface Memberships {
@@ -34,7 +35,7 @@ export interface Memberships {
   look(room: string, user: string, invite: string): Promise<InvitedRoom | null>
   /** Makes a user a member by an invitation, which one for one person is used up by. */
   admit(room: string, user: string, invite: string): Promise<Admission>
-  /** Members of a private room, its owner among them, as a member sees them; by id. */
+  /** Members of a private room, its owner among them, as a member sees them, or past ones; by id. */
   members(room: string, asker: string, options: MembersOptions): Promise<MembersPage>
   /** Takes a member out, and ends all invitations with it, one of which it may still hold. */
   remove(room: string, by: string, user: string, as?: Rights): Promise<Removal>
@@ -142,6 +143,8 @@ export function createMemberships(
         if (yield* isMember(room, user)) return 'member'
         if (!found) return 'refused'
         if (yield* isFull(sql, user, membershipsPerUser)) return 'too_many'
+        // A guest who is signing out at this moment would come in behind the trace of going.
+        if (!(yield* canCome(sql, user))) return 'refused'
         if (!(yield* addMember(sql, room, user))) return 'member'
         if (found.once) yield* exec('DELETE FROM invites WHERE hash = $1', hashSecret(invite))
         return 'admitted'
@@ -174,8 +177,9 @@ export function createMemberships(
   }
 }
 
-/** Ends a membership, and tells the other nodes. @returns whether there was one */
+/** Ends a membership, of which a private room keeps that there was one, and tells the other nodes. @returns whether there was one */
 export function* endMembership(sql: Sql, room: string, user: string): Work<boolean> {
+  yield* notePast(sql, user, room)
   const text = 'DELETE FROM members WHERE room = $1 AND user_id = $2 RETURNING room'
   const isGone = yield* did(text, room, user)
   if (isGone) yield* revoke(sql, [{ room, user_id: user }])

@@ -9,6 +9,7 @@ import {
   type NameKeys,
 } from '../auth/names.ts'
 import { endInvitesOf } from './owners.ts'
+import { notePast } from './past-members.ts'
 import { endIdle, type Book } from './sessions.ts'
 import { did, exec, first, rows, type Work } from './sql.ts'
 
@@ -40,7 +41,7 @@ export function* ownersOf(book: Book, { key, look }: NameKeys): Work<UserRow[]> 
   const owners: UserRow[] = []
   for (const owner of found) {
     yield* endIdle(book, owner.id)
-    if (!(yield* freeName(owner.id))) owners.push(owner)
+    if (!(yield* freeName(book, owner.id))) owners.push(owner)
   }
   return owners
 }
@@ -107,13 +108,16 @@ function rename(id: string, { name, key, look }: OwnName) {
 }
 
 /** Frees the name of a guest without sessions, which can never come back. @returns whether it did */
-export function* freeName(user: string) {
+export function* freeName(book: Book, user: string) {
   const isFreed = yield* did(
     `UPDATE users SET name_key = NULL, name_look = NULL
      WHERE kind = 'guest' AND NOT banned AND id = $1
        AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id) RETURNING id`,
     user,
   )
-  if (isFreed) yield* endInvitesOf(user)
+  if (isFreed) {
+    yield* notePast(book.sql, user)
+    yield* endInvitesOf(user)
+  }
   return isFreed
 }

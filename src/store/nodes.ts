@@ -2,6 +2,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import type { User } from '../protocol.ts'
+import { forgetPast } from './past-members.ts'
 import { exec, first, rows, type Sql, type Work } from './sql.ts'
 
 export interface Directory {
@@ -130,6 +131,7 @@ export function createLonelyDirectory(sql: Sql, limits: NewsLimits = DEFAULT_LIM
   return {
     renew: async () => {
       await sql.run(() => forgetEnded(sql, limits))
+      await sql.run(() => forgetPast(sql))
       return true
     },
     savePresence: async () => {},

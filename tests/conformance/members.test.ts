@@ -83,6 +83,39 @@ test('a reader by HTTP with a leaked invitation is told of, seen, listed, and pu
   assert.equal((await ask('GET', '/rooms/den/members', eve)).result, '403 forbidden')
 })
 
+test('readers by a leaked invitation who leave at once leave a trace for those in it', async (t) => {
+  const { url, ask, ann, comeIn, list, members } = await setUp(t)
+  await ann.say('den', 'the secret')
+  for (const [name, path] of [
+    ['Eve', '/session'],
+    ['Eve', '/session'],
+    ['Mole', ''],
+  ] as const) {
+    const guest = await newcomer(t, url, name)
+    assert.equal((await comeIn(guest.account)).result, '204')
+    const { answer } = await ask('GET', '/rooms/den/messages?limit=9', guest.account)
+    assert.match(JSON.stringify(answer), /the secret/)
+    if (path) assert.equal((await ask('DELETE', path, guest.account)).result, '204')
+    else {
+      await guest.join('den')
+      guest.send({ type: 'leave', room: 'den' })
+      await guest.settle()
+    }
+  }
+  assert.deepEqual(await list(ann.account), ['Ann owns here'])
+  const { members: past, more } = await members(ann.account, '?past=true')
+  assert.deepEqual(past.map(({ user }) => user.name).sort(), ['Eve', 'Eve', 'Mole'])
+  assert.ok(past.every(({ since, until, here }) => !here && since! <= until!))
+  assert.equal(more, false)
+  const { answer } = await ask('POST', '/rooms/den/invites', ann.account, {})
+  const { invite } = v.parse(protocol.Invitation, answer)
+  const look = await ask('POST', '/rooms/den/invites/look', ann.account, { invite })
+  assert.equal(v.parse(protocol.InvitedRoom, look.answer).members, 1)
+  const strange = await signIn(url, 'Stan')
+  assert.equal((await ask('GET', '/rooms/den/members?past=true', strange)).result, '403 forbidden')
+  assert.equal((await ask('GET', '/rooms/den/members?past=x', ann.account)).result, '400 invalid')
+})
+
 test('whoever is in the room hears who comes in, once; a reader by HTTP, too', async (t) => {
   const { url, ann, comeIn, follow } = await setUp(t)
   const [bob, eve] = [await newcomer(t, url, 'Bob'), await signIn(url, 'Eve')]

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchBrowser } from '../browser.ts'
-import { newcomer, post, startServer } from '../helpers.ts'
+import { newcomer, post, signIn, startServer } from '../helpers.ts'
 import {
   axe,
   button,
@@ -18,7 +18,7 @@ import {
 } from './people.ts'
 
 const news = ({ page }: Person) => page.locator('#news').textContent()
-const rows = ({ page }: Person, list: 'people' | 'away') =>
+const rows = ({ page }: Person, list: 'people' | 'away' | 'past') =>
   page.locator(`#${list}-list li bdi`).allTextContents()
 const inRoom = (person: Person, room: string) =>
   soon(() => person.page.locator('#room-title').textContent(), room)
@@ -95,6 +95,7 @@ test('members of a private room: seen, told of, removed while away, and given th
       await ada.page.getByRole('button', { name: 'Remove', exact: true }).last().click()
       await soon(() => news(ada), 'Carl is no longer in den.')
       await soon(() => rows(ada, 'away'), ['Bob', 'Dora', 'Eva', 'Finn'])
+      await soon(() => rows(ada, 'past'), ['Carl'])
       await button(ada, 'Invite people').click()
       await button(ada, 'End all invitations').click()
       await ada.page.getByText('den has 5 members.').waitFor()
@@ -133,6 +134,62 @@ test('members of a private room: seen, told of, removed while away, and given th
     assert.deepEqual(await axe(grace), [])
     assert.deepEqual(grace.complaints, [])
   })
+  assert.deepEqual(ada.complaints, [])
+})
+
+test('who comes in, reads and leaves again is told of and listed, whatever was looked at', async (t) => {
+  const { url } = await startServer(t)
+  const ada = await enter(await launchBrowser(t), url, 'Ada')
+  await button(ada, 'New private room').click()
+  await ada.page.getByLabel('Name of the room').fill('den')
+  await button(ada, 'Make it').click()
+  await inRoom(ada, 'den')
+  await soon(() => rows(ada, 'people'), ['Ada'])
+  await button(ada, 'Invite people').click()
+  const address = ada.page.getByLabel('Invitation', { exact: true })
+  await address.waitFor()
+  await ada.page.getByLabel('For anybody').check()
+  await ada.page.getByText(/^Anybody with this address can come in/).waitFor()
+  const invite = new URL(await address.inputValue()).hash.replace('#invite=', '')
+  await ada.page.keyboard.press('Escape')
+  /** As a program would: nobody sees it here. */
+  const lookIn = async (name: string) => {
+    const { token } = await signIn(url, name)
+    const headers = { authorization: `Bearer ${token}` }
+    assert.equal((await post(`${url}/api/rooms/den/members`, { invite }, token)).status, 204)
+    const read = await fetch(`${url}/api/rooms/den/messages?limit=9`, { headers })
+    assert.equal(read.status, 200)
+    const ended = await fetch(`${url}/api/session`, { method: 'DELETE', headers })
+    assert.equal(ended.status, 204)
+  }
+
+  await ada.page.getByRole('link', { name: 'lobby' }).click()
+  await inRoom(ada, 'lobby')
+  await soon(() => rows(ada, 'people'), ['Ada'])
+  await lookIn('Eve')
+  await soon(() => news(ada), 'Eve came into den.')
+  await lookIn('Mole')
+  await soon(() => news(ada), 'Eve and Mole came into den.')
+  await ada.page.getByRole('link', { name: 'den' }).click()
+  await until(ada, () =>
+    /^(Eve and Mole|Mole and Eve) came in by invitation, and left again\.$/.test(
+      document.getElementById('news')?.textContent ?? '',
+    ),
+  )
+  await soon(() => rows(ada, 'past'), ['Eve', 'Mole'])
+  assert.deepEqual(await ada.page.locator('#past-list .hint').allTextContents(), [
+    'until Today',
+    'until Today',
+  ])
+  assert.deepEqual([await rows(ada, 'people'), await rows(ada, 'away')], [['Ada'], []])
+  assert.equal(await ada.page.locator('#past-list button').count(), 0)
+  assert.deepEqual(await axe(ada), [])
+
+  await ada.page.goto('about:blank')
+  await lookIn('Eve')
+  await ada.page.goto(`${url}/r/den`)
+  await soon(() => news(ada), 'Eve came in by invitation, and left again.')
+  await soon(() => rows(ada, 'past'), ['Eve', 'Eve', 'Mole'])
   assert.deepEqual(ada.complaints, [])
 })
 

@@ -233,6 +233,70 @@ const CHECKS: {
     },
   },
   {
+    title: 'whoever was in a private room is listed for a while, however the membership ended',
+    check: async ({ here, there, log, accounts, people: [ann, bob, eve] }) => {
+      const before = Date.now()
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      const past = async (more = {}) => {
+        const options = { limit: 200, past: true, ...more }
+        const { members, ...rest } = await there.members('den', ann!, options)
+        assert.ok(members && 'more' in rest)
+        for (const { since, until } of members) {
+          assert.ok(since!.getTime() >= before - 60_000 && until! >= since!)
+        }
+        return [members.map(({ user }) => user.id), rest.more]
+      }
+      const count = async () => (await there.look('den', ann!, invite))!.members
+      const guest = (await accounts.addGuest('mole', 'mole'))!
+      for (const user of [bob!, eve!, guest.user.id]) await there.admit('den', user, invite)
+      assert.deepEqual([await past(), await count()], [[[], false], 4])
+      await log.leave('den', bob!)
+      await accounts.endSessions(guest, false)
+      await accounts.ban(eve!)
+      const all = [bob!, eve!, guest.user.id].sort()
+      assert.deepEqual([await past(), await count()], [[all, false], 1])
+      assert.deepEqual(await past({ limit: 2 }), [all.slice(0, 2), true])
+      assert.deepEqual(await past({ limit: 2, after: all[1] }), [all.slice(2), false])
+      assert.deepEqual(await past({ since: new Date(Date.now() + 60_000) }), [[], false])
+      assert.equal((await here.members('den', bob!, { limit: 9, past: true })).refusal, 'forbidden')
+      // Who comes again is a member, and is put out as one.
+      await here.admit('den', bob!, invite)
+      const others = all.filter((id) => id !== bob)
+      assert.deepEqual(await past(), [others, false])
+      await here.remove('den', ann!, bob!)
+      assert.deepEqual(await past(), [all, false])
+      // The owner may come back; of a public room nothing is kept.
+      await log.leave('den', ann!)
+      await log.enter('lobby', bob!, bob!)
+      await log.leave('lobby', bob!)
+      assert.deepEqual(await past(), [all, false])
+      assert.equal((await here.members('lobby', ann!, { limit: 9, past: true })).refusal, 'public')
+    },
+  },
+  {
+    title: 'of who comes in and signs out at once either nothing or a trace is left',
+    check: async ({ here, there, accounts, people: [ann] }) => {
+      await here.create('den', ann!)
+      const { invite } = (await here.invite('den', ann!, HOUR))!
+      const came: string[] = []
+      for (let n = 0; n < 10; n += 1) {
+        const mole = (await accounts.addGuest(`mole ${n}`, `mole ${n}`))!
+        const [admission] = await Promise.all([
+          there.admit('den', mole.user.id, invite),
+          accounts.endSessions(mole, false),
+        ])
+        if (admission === 'admitted') came.push(mole.user.id)
+        else assert.equal(admission, 'refused')
+      }
+      const { members } = await here.members('den', ann!, { limit: 200, past: true })
+      assert.deepEqual(
+        members!.map(({ user }) => user.id),
+        came.sort(),
+      )
+    },
+  },
+  {
     title: 'an invitation for one lets in one, whoever is first, and is no secret to a member',
     check: async ({ here, there, log, people: [ann, bob, eve] }) => {
       await here.create('den', ann!)

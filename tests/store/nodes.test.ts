@@ -200,6 +200,16 @@ void test('the directory in Postgres', async (t) => {
       assert.equal((await a.news(since(550))).isIncomplete, true)
     },
   )
+
+  await check('who was in a room is forgotten after 30 days', async (each) => {
+    const { a, db, count } = await setUp(each)
+    const text = `INSERT INTO past_members (room, user_id, until)
+      VALUES ('den', $1, clock_timestamp() - $2 * interval '1 day')`
+    await db.query(text, [ann.id, 30])
+    await db.query(text, [bob.id, 29])
+    await a.renew(true)
+    assert.equal(await count('past_members'), 1)
+  })
 })
 
 test('a node alone on SQLite hears for a minute what ended, also by a tool', async (t) => {
@@ -217,6 +227,7 @@ test('a node alone on SQLite hears for a minute what ended, also by a tool', asy
     { hash: 'h2', banned: true },
   ]
   const memberships = [{ room: 'lobby', user: ann.id }]
+  db.exec(`INSERT INTO past_members (room, user_id, until) VALUES ('den', '', ${+clock.date()})`)
   await clock.advance(59_000)
   for (let n = 0; n < 2; n += 1) {
     const news = await newsOf(directory)
@@ -233,6 +244,11 @@ test('a node alone on SQLite hears for a minute what ended, also by a tool', asy
   assert.equal((await directory.news(at)).isIncomplete, true)
   await directory.renew(true)
   assert.deepEqual(db.prepare('SELECT session FROM revocations').all(), [])
+  const past = () => db.prepare('SELECT room FROM past_members').all().length
+  assert.equal(past(), 1)
+  await clock.advance(30 * 24 * 3_600_000 - 660_000 + 1)
+  await directory.renew(true)
+  assert.equal(past(), 0)
 })
 
 function byHash(a: { hash: string }, b: { hash: string }) {

@@ -22,6 +22,7 @@ import {
   age,
   assertRefused,
   faults,
+  beside,
   newFile,
   onBoth,
   run,
@@ -47,7 +48,12 @@ async function nothingIsLeft(t: TestContext, newPlace: NewPlace) {
     await age(env, room, 1)
     await run(retain, env, '--days', '30', '--room', room)
 
+    await beside(env, ({ query }) =>
+      query('INSERT INTO past_members SELECT room, user_id, since, since FROM members'),
+    )
     const { text, told } = await run(forget, env, 'zORA')
+    const past = await beside(env, ({ query }) => query('SELECT user_id FROM past_members'))
+    assert.deepEqual(past, [])
     assert.match(text, /132 messages erased, 1 reactions .* 1 sessions and 2 memberships/)
     assert.match(told, /run it again/)
     assert.doesNotMatch((await run(exportLog, env)).text, /secret|zora/i)

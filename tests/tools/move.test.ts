@@ -56,6 +56,18 @@ test('nobody notices but by the new address of the data', async (t) => {
   assert.ok(onDevice.every((part) => part !== null))
   const inSince = await since(first.url)
   assert.match(inSince.join(), /^\d{4}-/)
+  const past = async (at: string) => {
+    const headers = { authorization: `Bearer ${ann.account.token}` }
+    const list = await fetch(`${at}/api/rooms/den/members?past=true`, { headers })
+    return ((await list.json()) as { members: { until: string }[] }).members
+  }
+  const open = await post(`${first.url}/api/rooms/den/invites`, {}, ann.account.token)
+  const mole = await signIn(first.url, 'Mole')
+  await post(`${first.url}/api/rooms/den/members`, await open.json(), mole.token)
+  const headers = { authorization: `Bearer ${mole.token}` }
+  await fetch(`${first.url}/api/session`, { method: 'DELETE', headers })
+  const wasThere = await past(first.url)
+  assert.match(wasThere.map(({ until }) => until).join(), /^\d{4}-/)
   const made = await post(`${first.url}/api/rooms/den/invites`, { once: true }, ann.account.token)
   const { invite } = (await made.json()) as { invite: string }
   await assertRefused(run(move, env, DATABASE_URL), 'in use')
@@ -77,6 +89,7 @@ test('nobody notices but by the new address of the data', async (t) => {
   back.send({ type: 'say', room: 'lobby', id, body: 'one', mentions: [ann.account.user.id] })
   assert.equal((await back.next('message', (entry) => entry.id === id)).repeat, true)
   assert.deepEqual(await since(url), inSince)
+  assert.deepEqual(await past(url), wasThere)
   assert.deepEqual(await device(url), onDevice)
   assert.equal((await post(`${url}/api/session`, { name: 'Aṇn' })).status, 409)
   const bob = await signIn(url, 'Bob')

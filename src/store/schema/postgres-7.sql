@@ -18,3 +18,12 @@ ALTER TABLE revocations ADD COLUMN device text;
 ALTER TABLE users ADD COLUMN name_look text COLLATE "C" UNIQUE;
 -- Names that a node of an earlier version gave away.
 CREATE INDEX users_without_look ON users (id) WHERE name_key IS NOT NULL AND name_look IS NULL;
+-- Who was in a private room. Times as in members.
+CREATE TABLE past_members (
+  room text COLLATE "C" NOT NULL,
+  user_id uuid NOT NULL,
+  since timestamptz,
+  until timestamptz NOT NULL,
+  PRIMARY KEY (room, user_id)
+);
+CREATE INDEX past_members_by_time ON past_members (until);

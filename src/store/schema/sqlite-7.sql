@@ -19,3 +19,12 @@ ALTER TABLE users ADD COLUMN name_look TEXT;
 CREATE UNIQUE INDEX users_by_look ON users (name_look);
 -- Names that a node of an earlier version gave away.
 CREATE INDEX users_without_look ON users (id) WHERE name_key IS NOT NULL AND name_look IS NULL;
+-- Who was in a private room. Times as in members.
+CREATE TABLE past_members (
+  room TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  since INTEGER,
+  until INTEGER NOT NULL,
+  PRIMARY KEY (room, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX past_members_by_time ON past_members (until);
