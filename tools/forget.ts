@@ -39,12 +39,21 @@ export const forget: Command = {
   },
 }
 
-/** @param who  an id, or a name as it is owned. @throws {ToolError} when there is no such user */
+/**
+ * @param who  an id, or a name as it is owned or shared
+ * @throws {ToolError} when there is no such user, or more than one
+ */
 export async function findUser(query: Query, who: string) {
-  const column = UUID.test(who) ? 'id' : 'name_key'
-  const value = column === 'id' ? who : nameKeys(who.normalize('NFC')).key
-  const [user] = await query<{ id: string }>(`SELECT id FROM users WHERE ${column} = $1`, [value])
+  const [condition, value] = UUID.test(who)
+    ? ['id = $1', who]
+    : ['name_key = $1 OR shared_key = $1', nameKeys(who.normalize('NFC')).key]
+  const text = `SELECT id, name FROM users WHERE ${condition} ORDER BY id`
+  const [user, ...others] = await query<{ id: string; name: string }>(text, [value])
   if (!user) throw new ToolError(`there is no user ${who}`)
+  if (others.length > 0) {
+    const all = [user, ...others].map(({ id, name }) => `${id} (${name})`).join(', ')
+    throw new ToolError(`more than one user has this name; name one by its id: ${all}`)
+  }
   return user.id
 }
 
@@ -64,7 +73,8 @@ export async function forgetUser(store: Store, id: string, progress = NO_PROGRES
     counts.entries += await untilNone(() => takeName(work))
   }
   await query(
-    'UPDATE users SET name = $2, name_key = NULL, name_look = NULL, subject = NULL WHERE id = $1',
+    `UPDATE users SET name = $2, name_key = NULL, name_look = NULL, shared_key = NULL,
+       shared_look = NULL, subject = NULL WHERE id = $1`,
     [id, NOBODY],
   )
   return { ...ended, ...counts }

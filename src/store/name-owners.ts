@@ -1,4 +1,4 @@
-/** Who owns which name: a guest while signed in, others for good. */
+/** Who owns or shares which name: a guest while signed in, others for good. */
 
 import {
   isNameLike,
@@ -13,11 +13,16 @@ import { notePast } from './past-members.ts'
 import { endIdle, type Book } from './sessions.ts'
 import { did, exec, first, rows, type Work } from './sql.ts'
 
+/** So many who share a name are looked at together. */
+const AT_ONCE = 10
+
 interface UserRow {
   id: string
   name: string
   /** Null: the name is free. */
   name_key: string | null
+  /** Not null: another owns this name. */
+  shared_key: string | null
   kind: string
   banned: boolean | number
 }
@@ -27,35 +32,48 @@ interface OwnName extends NameKeys {
   name: string
 }
 
+// Each by its index: an OR of them would be looked for in all of the table.
+const OWNERS = `
+  SELECT * FROM users WHERE id IN (
+    SELECT id FROM users WHERE name_key = $1 UNION SELECT id FROM users WHERE name_look = $2
+    UNION SELECT id FROM users WHERE shared_key = $1
+    UNION SELECT id FROM users WHERE shared_look = $2)
+  ORDER BY shared_key IS NOT NULL, id LIMIT ${AT_ONCE}`
+
 /**
- * The users that own what this name is told by: two at most, one by its key and one by its look.
- * Guests whose sessions are all over have lost it.
+ * The users that own what this name is told by, two at most, one by its key and one by its look;
+ * then those who share it from before it was told by these, of whom two are enough. Guests whose
+ * sessions are all over have lost it.
  */
 export function* ownersOf(book: Book, { key, look }: NameKeys): Work<UserRow[]> {
-  // Each by its index: an OR of both would be looked for in all of the table.
-  const found = yield* rows<UserRow>(
-    `SELECT * FROM users WHERE id IN (SELECT id FROM users WHERE name_key = $1
-       UNION SELECT id FROM users WHERE name_look = $2) ORDER BY id ${book.lock}`,
-    ...[key, look],
-  )
-  const owners: UserRow[] = []
-  for (const owner of found) {
-    yield* endIdle(book, owner.id)
-    if (!(yield* freeName(book, owner.id))) owners.push(owner)
+  for (;;) {
+    const found = yield* rows<UserRow>(`${OWNERS} ${book.lock}`, key, look)
+    const owners: UserRow[] = []
+    for (const owner of found) {
+      yield* endIdle(book, owner.id)
+      if (!(yield* freeName(book, owner.id))) owners.push(owner)
+    }
+    if (owners.length >= 2 || found.length < AT_ONCE) return owners
   }
-  return owners
 }
 
-/** The admin of this name, if there is one; of a reserved name nobody else stays the owner. */
+/**
+ * The admin of this name, if there is one, whoever shares it; of a reserved name nobody else stays
+ * the owner.
+ */
 export function* adminOf(book: Book, own: OwnName): Work<UserRow | 'taken' | undefined> {
   let known: UserRow | undefined
+  let isRenamed = false
   for (const owner of yield* ownersOf(book, own)) {
-    const isAdmin = owner.kind === 'admin'
-    if (isAdmin && !owner.banned && owner.name_key === own.key) known = owner
-    else if (isAdmin || !isReserved(own.name)) return 'taken'
-    else yield* renameAway(book, owner.id)
+    const { kind, banned, name_key, shared_key } = owner
+    const isAdmin = kind === 'admin'
+    if (isAdmin && !banned && (shared_key ?? name_key) === own.key) known ??= owner
+    else if (!isAdmin && isReserved(own.name)) {
+      yield* renameAway(book, owner.id)
+      isRenamed = true
+    } else if (!known || shared_key === null) return 'taken'
   }
-  return known
+  return isRenamed ? yield* adminOf(book, own) : known
 }
 
 /** Gives a user another name than the one that was not theirs to have. */
@@ -103,14 +121,15 @@ export function* addUser(
 }
 
 function rename(id: string, { name, key, look }: OwnName) {
-  const text = 'UPDATE users SET name = $1, name_key = $2, name_look = $3 WHERE id = $4'
+  const text = `UPDATE users SET name = $1, name_key = $2, name_look = $3,
+    shared_key = NULL, shared_look = NULL WHERE id = $4`
   return exec(text, name, key, look, id)
 }
 
 /** Frees the name of a guest without sessions, which can never come back. @returns whether it did */
 export function* freeName(book: Book, user: string) {
   const isFreed = yield* did(
-    `UPDATE users SET name_key = NULL, name_look = NULL
+    `UPDATE users SET name_key = NULL, name_look = NULL, shared_key = NULL, shared_look = NULL
      WHERE kind = 'guest' AND NOT banned AND id = $1
        AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id) RETURNING id`,
     user,

@@ -21,8 +21,8 @@ import { bob, edit, react, say } from '../store/drafts.ts'
 import {
   age,
   assertRefused,
-  faults,
   beside,
+  faults,
   newFile,
   onBoth,
   run,
@@ -74,6 +74,25 @@ async function nothingIsLeft(t: TestContext, newPlace: NewPlace) {
   assert.deepEqual(await faults(env), [])
 }
 
+async function oneOfSeveral(t: TestContext, newPlace: NewPlace) {
+  const env = await newPlace(t)
+  await withLog(t, env, async ({ accounts }) => {
+    const ella = (await accounts.addGuest('Ella', 'h1'))!.user
+    const elia = (await accounts.addGuest('Max', 'h2'))!.user
+    await beside(env, ({ query }) =>
+      query("UPDATE users SET name = 'Elia', name_key = '#', shared_key = 'ella' WHERE id = $1", [
+        elia.id,
+      ]),
+    )
+    for (const name of ['Ella', 'Elia']) {
+      await assertRefused(run(forget, env, name), `${ella.id} (Ella)`, `${elia.id} (Elia)`)
+    }
+    assert.ok((await accounts.session('h1')) && (await accounts.session('h2')))
+    await run(forget, env, elia.id)
+    assert.match((await run(forget, env, 'Elia')).text, new RegExp(ella.id))
+  })
+}
+
 async function everybodyHears(t: TestContext, newPlace: NewPlace) {
   const env = await newPlace(t)
   const { url } = await startServer(t, { env })
@@ -103,6 +122,7 @@ async function everybodyHears(t: TestContext, newPlace: NewPlace) {
 void test('forgetting', (t) =>
   onBoth(t, [
     ['no words and no name are left, and the name is free', nothingIsLeft],
+    ['of several who have the name one is named by its id', oneOfSeveral],
     ['a server that runs hears of it in its order', everybodyHears],
   ]))
 

@@ -16,6 +16,11 @@ CREATE INDEX rooms_by_owner ON rooms (owner) WHERE owner IS NOT NULL;
 ALTER TABLE revocations ADD COLUMN device text;
 -- What a name reads as in the case that it is written in, beside name_key, which knows no case.
 ALTER TABLE users ADD COLUMN name_look text COLLATE "C" UNIQUE;
+-- Of a user whose name another owns, who then owns none: what it would be owned by.
+ALTER TABLE users ADD COLUMN shared_key text COLLATE "C";
+ALTER TABLE users ADD COLUMN shared_look text COLLATE "C";
+CREATE INDEX users_by_shared_key ON users (shared_key) WHERE shared_key IS NOT NULL;
+CREATE INDEX users_by_shared_look ON users (shared_look) WHERE shared_look IS NOT NULL;
 -- Names that a node of an earlier version gave away.
 CREATE INDEX users_without_look ON users (id) WHERE name_key IS NOT NULL AND name_look IS NULL;
 -- Who was in a private room. Times as in members.
