@@ -4,7 +4,7 @@ import { el, find, setText } from './dom.js'
 import { dayOf, failureLine, plural, timeOf } from './text.js'
 
 /** @typedef {import('valibot').InferOutput<typeof import('./protocol.js').Device>} Device */
-/** @typedef {{ at: string, address: string | null, agent: string | null }} Added */
+/** @typedef {{ id: string, at: string, address: string | null, agent: string | null }} Added */
 
 /** The first that fits counts: many programs say that they are others, too. */
 const PROGRAMS = {
@@ -44,11 +44,12 @@ const momentOf = (at) =>
 /** @param {Device} device */
 export function deviceLine({ madeAt, seenAt, address, here, current }) {
   const seen = here || current ? 'In use now' : `Last used ${momentOf(seenAt)}`
-  const parts = [seen, madeAt && `signed in ${momentOf(madeAt)}`, address && `from ${address}`]
-  return parts.filter(Boolean).join(' · ')
+  // The address is that of then: a stolen session may be used from another one.
+  const origin = [madeAt && momentOf(madeAt), address && `from ${address}`].filter(Boolean)
+  return origin.length > 0 ? `${seen} · signed in ${origin.join(' ')}` : seen
 }
 
-/** @param {Omit<Added, 'at'>} device */
+/** @param {Omit<Added, 'id' | 'at'>} device */
 export function newDeviceLine({ address, agent }) {
   const from = address === null ? '' : `, from ${address}`
   return `A new device is signed in as you: ${programOf(agent)}${from}. Not you?`
@@ -84,6 +85,13 @@ function ownerless(rooms) {
 }
 
 /**
+ * From when on a device is new. All may be from before it was kept when one was made: then from when
+ * one of them was seen.
+ * @param {Device[]} devices  newest first
+ */
+const timeOfNewest = ([newest]) => newest?.madeAt ?? newest?.seenAt
+
+/**
  * @param {object} options
  * @param {import('./api.js').Api} options.api
  * @param {() => import('./settings.js').Settings | undefined} options.settings  of who is signed in
@@ -95,6 +103,9 @@ export function createDevices({ api, settings }) {
   const note = find('devices-note', HTMLElement)
   const endOthers = find('end-others', HTMLButtonElement)
   const word = find('device-news', HTMLElement)
+
+  /** Those that were added and not seen to yet, by id; the newest last. @type {Map<string, Added>} */
+  const unseen = new Map()
 
   find('show-devices', HTMLButtonElement).onclick = open
   endOthers.onclick = () => end(undefined, 'All others were signed out.')
@@ -112,7 +123,7 @@ export function createDevices({ api, settings }) {
     const { value, failure } = await api.sessions()
     setText(note, failure ? failureLine(failure) : words)
     if (!value || !settings()) return
-    know(value[0]?.madeAt)
+    know(timeOfNewest(value))
     endOthers.hidden = value.length < 2
     list.replaceChildren(...value.map(renderDevice))
     if (!dialog.contains(document.activeElement)) title.focus()
@@ -140,19 +151,23 @@ export function createDevices({ api, settings }) {
 
   /** Nothing older is spoken of again. @param {string | null | undefined} at */
   function know(at) {
+    unseen.clear()
     word.replaceChildren()
     const known = settings()?.get('devices') ?? ''
     if (at && at > known) settings()?.set('devices', at)
   }
 
-  /** @param {Added} added */
-  function speak(added, more = 0) {
-    const onclick = () => know(added.at)
-    const others = more > 0 ? ` And ${more} more.` : ''
+  /** @param {Added[]} added  newest last */
+  function speak(added) {
+    for (const device of added) unseen.set(device.id, device)
+    const newest = [...unseen.values()].at(-1)
+    if (!newest) return
+    const more = unseen.size - 1
+    const onclick = () => know(newest.at)
     word.replaceChildren(
-      el('span', {}, newDeviceLine(added) + others),
+      el('span', {}, newDeviceLine(newest) + (more > 0 ? ` And ${more} more.` : '')),
       el('button', { type: 'button', onclick: open }, 'See devices'),
-      el('button', { type: 'button', onclick }, 'It was me'),
+      el('button', { type: 'button', onclick }, more > 0 ? 'All were me' : 'It was me'),
     )
   }
 
@@ -164,16 +179,17 @@ export function createDevices({ api, settings }) {
       if (!value || known === undefined) return
       const isNew = (/** @type {Device} */ { madeAt, current }) =>
         known !== '' && !current && madeAt !== null && madeAt > known
-      const [newest, ...more] = value.filter(isNew)
-      if (newest?.madeAt) speak({ ...newest, at: newest.madeAt }, more.length)
-      else know(value[0]?.madeAt)
+      const added = value.filter(isNew).map((device) => ({ ...device, at: device.madeAt ?? '' }))
+      if (added.length > 0) speak(added.reverse())
+      else if (unseen.size === 0) know(timeOfNewest(value))
     },
     /** @param {Added} added  just now */
     heard(added) {
-      if (added.at > (settings()?.get('devices') ?? '')) speak(added)
+      if (added.at > (settings()?.get('devices') ?? '')) speak([added])
     },
     /** Nobody is here any more. */
     clear() {
+      unseen.clear()
       word.replaceChildren()
       list.replaceChildren()
       dialog.close()

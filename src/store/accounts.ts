@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Limits } from '../limits.ts'
 import { devicesOf, idIs, keep, type Device } from './devices.ts'
 import { addUser, adminOf, foreigner, freeName, ownersOf } from './name-owners.ts'
-import { revoke } from './nodes.ts'
+import { forgetAdded, revoke } from './nodes.ts'
 import { endInvitesOf } from './owners.ts'
 import { erasePast, notePast } from './past-members.ts'
 import {
@@ -178,6 +178,7 @@ export function* expel(sql: Sql, user: string) {
   const memberships = yield* rows<{ room: string; user_id: string }>(ended, user)
   yield* revoke(sql, memberships)
   yield* erasePast(user)
+  yield* forgetAdded(user)
   yield* endInvitesOf(user)
   return { sessions: sessions.length, memberships: memberships.length }
 }

@@ -38,7 +38,7 @@ export interface Ended {
   memberships: { room: string; user: string }[]
 }
 
-/** A session that was added to others of its user, and still holds. */
+/** A session that was added to others of its user; it may have ended since. */
 export interface AddedDevice {
   hash: string
   user: string
@@ -67,18 +67,27 @@ export interface Ending {
   banned?: boolean
   room?: string
   user_id?: string
-  /** Hash of the session that was added for the user. */
-  device?: string
+  /** The session that was added for the user. */
+  device?: Omit<AddedDevice, 'user'>
 }
 
 /** Tells every node what ended, or was added, in the transaction that does it. */
 export function* revoke({ dialect }: Sql, endings: readonly Ending[]): Work<void> {
-  const text = `INSERT INTO revocations (at, session, banned, room, user_id, device)
-    VALUES (${dialect.fromNow('0')}, $1, $2, $3, $4, $5)`
+  const text = `INSERT INTO revocations
+    (at, session, banned, room, user_id, device, made_at, address, agent)
+    VALUES (${dialect.fromNow('0')}, $1, $2, $3, $4, $5, $6, $7, $8)`
   yield endings.map(({ session = null, banned = false, room = null, user_id = null, device }) => ({
     text,
-    values: [session, banned, room, user_id, device ?? null],
+    values: [
+      ...[session, banned, room, user_id],
+      ...[device?.hash ?? null, device?.at ?? null, device?.address ?? null, device?.agent ?? null],
+    ],
   }))
+}
+
+/** What somebody who is forgotten was told of devices. */
+export function forgetAdded(user: string): Work<void> {
+  return exec('DELETE FROM revocations WHERE user_id = $1 AND device IS NOT NULL', user)
 }
 
 /** What every node was told since the last answer that this one had. */
@@ -102,8 +111,8 @@ export function* ended(
     address: string | null
     agent: string | null
   }>(
-    `SELECT DISTINCT session, banned, room, revocations.user_id, device, made_at, address, agent
-     FROM revocations LEFT JOIN sessions ON hash = device
+    `SELECT DISTINCT session, banned, room, user_id, device, made_at, address, agent
+     FROM revocations
      WHERE at > $1 AND NOT EXISTS (SELECT 1 FROM members
        WHERE members.room = revocations.room AND members.user_id = revocations.user_id)`,
     new Date(from),

@@ -70,25 +70,28 @@ interface NewSession extends Origin {
 }
 
 /** A session of a user, whatever others there are. */
-export function* add(book: Book, { hash, user, role, expiresAt, address, agent }: NewSession) {
+export function* add(book: Book, session: NewSession, at = book.clock.date()) {
+  const { hash, user, role, expiresAt, address, agent } = session
   yield* exec(
     `INSERT INTO sessions (hash, user_id, role, made_at, seen_at, expires_at, address, agent)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-    ...[hash, user, role, book.clock.date(), book.clock.date(), expiresAt, address, agent],
+    ...[hash, user, role, at, at, expiresAt, address, agent],
   )
   return yield* find(book, hash)
 }
 
 /** A session of a user who may have some: those unused longest make way, the others hear of it. */
 export function* addAnother(book: Book, session: NewSession) {
-  const { user } = session
+  const { user, hash, address, agent } = session
+  const at = book.clock.date()
   const others = yield* countSessions(book, user)
   if (others >= book.limits.sessionsPerUser) {
     const stay = 'SELECT hash FROM sessions WHERE user_id = $1 ORDER BY seen_at DESC LIMIT $2'
     yield* end(book.sql, user, [`hash NOT IN (${stay})`, book.limits.sessionsPerUser - 1])
   }
-  if (others > 0) yield* revoke(book.sql, [{ device: session.hash, user_id: user }])
-  return yield* add(book, session)
+  const device = { hash, at, address, agent }
+  if (others > 0) yield* revoke(book.sql, [{ device, user_id: user }])
+  return yield* add(book, session, at)
 }
 
 /** Those that hold; what is over is ended. */

@@ -150,6 +150,25 @@ test('the others hear of a device that is added, and of nobody’s but their own
   await root.next('device')
 })
 
+test('a device that is signed out again at once is told of all the same', async (t) => {
+  const clock = new TestClock()
+  const { url, ask, addDevice } = await server(t, { clock })
+  const ann = await signIn(url, 'Ann')
+  const mine = await connect(t, url, ann)
+  const thief = await addDevice(ann, FIREFOX)
+  assert.equal((await ask('GET', 'rooms', thief)).status, 200)
+  assert.equal((await ask('DELETE', 'session', thief)).status, 204)
+  await clock.advance(2_000)
+  const { id, address, agent } = await mine.next('device')
+  assert.deepEqual(
+    [id, address, agent],
+    [hashSecret(thief.token).slice(0, 16), '127.0.0.1', FIREFOX],
+  )
+  await clock.advance(10_000)
+  await mine.settle()
+  assert.equal(mine.all('device').length, 1)
+})
+
 test('a session that a socket or a stream uses does not idle out under it', async (t) => {
   const clock = new Calendar()
   const touchMs = 2_000

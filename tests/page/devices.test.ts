@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Browser } from 'playwright-core'
+import { runtime } from '#runtime'
 import { launchBrowser } from '../browser.ts'
-import { connect, post, signIn, startServer, type Account } from '../helpers.ts'
+import { connect, post, signIn, startServer, tempFolder, type Account } from '../helpers.ts'
 import { axe, button, enter, open, PHONE, soon, type Person } from './people.ts'
 
 const THIEF = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
@@ -67,6 +68,42 @@ test('a thief’s device is told at once, seen, and ended from the page', async 
   const isInside = () => document.activeElement?.closest('dialog')?.id
   assert.equal(await ada.page.evaluate(isInside), 'devices')
   await ada.page.keyboard.press('Escape')
+  assert.deepEqual(ada.complaints, [])
+})
+
+test('devices that come and go at once are told of, each; and those of a session from before', async (t) => {
+  const env = { DATA_FILE: `${tempFolder(t)}/hearth.db` }
+  const { url } = await startServer(t, { env })
+  const db = runtime.openSqlite(env.DATA_FILE)
+  t.after(() => db.close())
+  const ada = await enter(await launchBrowser(t), url, 'Ada')
+  // As an upgrade leaves it.
+  db.exec('UPDATE sessions SET made_at = NULL')
+  await ada.page.evaluate(() => {
+    for (const key of Object.keys(localStorage))
+      if (key.startsWith('devices.')) localStorage.removeItem(key)
+  })
+  const isKnown = () =>
+    ada.page.evaluate(() => Object.keys(localStorage).some((k) => k.startsWith('devices.')))
+  await ada.page.reload()
+  await soon(isKnown, true)
+  const body = { link: await linkOf(ada) }
+  await ada.page.goto('about:blank')
+  assert.equal((await post(`${url}/api/session`, body)).status, 201)
+  await ada.page.goto(url)
+  await told(ada).waitFor()
+
+  const { token } = await steal(url, ada)
+  const headers = { authorization: `Bearer ${token}` }
+  const ended = await fetch(`${url}/api/session`, { method: 'DELETE', headers })
+  assert.equal(ended.status, 204)
+  const notice = () => ada.page.locator('#device-news span').textContent()
+  await soon(
+    async () => / from 127\.0\.0\.1\. Not you\? And 1 more\.$/.test((await notice()) ?? ''),
+    true,
+  )
+  await button(ada, 'All were me').click()
+  await told(ada).waitFor({ state: 'detached' })
   assert.deepEqual(ada.complaints, [])
 })
 

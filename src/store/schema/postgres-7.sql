@@ -14,6 +14,10 @@ ALTER TABLE meta ADD COLUMN names text;
 CREATE INDEX rooms_by_owner ON rooms (owner) WHERE owner IS NOT NULL;
 -- A session that was added to others of its user, who must hear of it as of what ended.
 ALTER TABLE revocations ADD COLUMN device text;
+-- What is known of it, as in sessions: it may have ended before it is told.
+ALTER TABLE revocations ADD COLUMN made_at timestamptz;
+ALTER TABLE revocations ADD COLUMN address text;
+ALTER TABLE revocations ADD COLUMN agent text;
 -- What a name reads as in the case that it is written in, beside name_key, which knows no case.
 ALTER TABLE users ADD COLUMN name_look text COLLATE "C" UNIQUE;
 -- Of a user whose name another owns, who then owns none: what it would be owned by.
