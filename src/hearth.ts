@@ -12,6 +12,7 @@ import { loopbackOrigins, type Config } from './config.ts'
 import { socketRoom } from './descriptors.ts'
 import { createCharge } from './http/charge.ts'
 import { createGate } from './http/gate.ts'
+import { createUnread } from './http/unread.ts'
 import { createJournal, type Journal } from './journal.ts'
 import type { RefusedRequest } from './runtime/runtime.ts'
 import type { LogDamaged } from './store/log.ts'
@@ -87,6 +88,7 @@ export async function startHearth(
     await log.close()
   }
 
+  const headers = await headersOf(app)
   const listener = await runtime
     .serve(app, {
       hostname: config.hostname,
@@ -96,7 +98,8 @@ export async function startHearth(
       maxFrame: FRAME_BYTES,
       unansweredRequests: limits.unansweredRequests,
       headBytes: limits.headBytes,
-      charge: createCharge({ config, clock, journal }, await headersOf(app)),
+      charge: createCharge({ config, clock, journal }, headers),
+      unread: createUnread({ config, journal }, headers),
       admit: createGate({ config, journal }, socketRoom()),
       onDeaf: journal.deaf,
       onRefusal: (peer, why) => journal.refusal('request', refusalOf(peer, why)),

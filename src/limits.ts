@@ -95,6 +95,12 @@ export const DEFAULT_LIMITS = {
   requestBurst: 64,
   /** Requests of one connection without an answer yet; one more ends it. Browsers never do that. */
   unansweredRequests: 16,
+  /**
+   * Answers that wait for their readers, on Deno, which cannot end them: of an address, for each
+   * connection that it may hold; and of all. bytes
+   */
+  unreadBytes: 512 * KIB,
+  unreadBytesInAll: 512 * MIB,
   /** Head of a request, on Node. bytes */
   headBytes: 16 * KIB,
   sessionsPerMinute: 30,

@@ -113,7 +113,13 @@ export function testConfig({ env, limits, clock }: ServerOptions = {}): Config {
 export const SERVING = {
   ...{ hostname: '127.0.0.1', port: 0, headersTimeout: 10_000, closeTimeout: 2_000 },
   ...{ maxFrame: FRAME_BYTES, unansweredRequests: 16, headBytes: 16_384 },
-  ...{ charge: () => null, admit: () => () => {}, onRefusal: () => {}, onDeaf: () => {} },
+  ...{
+    charge: () => null,
+    admit: () => () => {},
+    unread: () => () => () => {},
+    onRefusal: () => {},
+    onDeaf: () => {},
+  },
 } satisfies ServeOptions
 
 /** A server in this process, closed when the test is over. */

@@ -62,7 +62,7 @@ export function createPlaces({ config, hub }: Pick<Services, 'config' | 'hub'>):
     },
     take: (address) => {
       const networks = networksOf(address).map(([network]) => network)
-      const leaves = [NODE, ...networks].map(places.take)
+      const leaves = [NODE, ...networks].map((key) => places.take(key))
       return {
         assign: (user) => {
           if (places.count(user) >= limits.connectionsPerUser) {
@@ -75,7 +75,7 @@ export function createPlaces({ config, hub }: Pick<Services, 'config' | 'hub'>):
           for (const giveBack of leaves) giveBack()
         },
         linger: () => {
-          const ends = networks.map(lingering.take)
+          const ends = networks.map((key) => lingering.take(key))
           return () => {
             for (const end of ends) end()
           }
@@ -94,14 +94,14 @@ export function later(code: ErrorCode, detail: string, retryAfterMs: number): Re
 export function createCounts() {
   const counts = new Map<string, number>()
   const count = (key: string) => counts.get(key) ?? 0
-  /** @returns what gives the place back; idempotent */
-  const take = (key: string) => {
+  /** @returns what gives it back; idempotent */
+  const take = (key: string, amount = 1) => {
     let isTaken = true
-    counts.set(key, count(key) + 1)
+    counts.set(key, count(key) + amount)
     return () => {
       if (!isTaken) return
       isTaken = false
-      if (count(key) > 1) counts.set(key, count(key) - 1)
+      if (count(key) > amount) counts.set(key, count(key) - amount)
       else counts.delete(key)
     }
   }

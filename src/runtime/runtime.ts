@@ -57,6 +57,12 @@ export interface ServeOptions {
    * @returns the answer that refuses it; null when it may go on
    */
   charge(asking: Asking): Answer | null
+  /**
+   * Asked for each request behind `charge`, where the runtime keeps any number of answers that
+   * nobody reads.
+   * @returns what counts its answer; or the answer, without a body, that refuses it
+   */
+  unread(asking: Asking): HoldAnswer | Answer
   /** Hears, each time, that no connection can be accepted for now, and why. */
   onDeaf(reason: string): void
   /** Hears of what the runtime refuses by itself; from which address. */
@@ -80,6 +86,9 @@ export interface Answer {
   headers: Record<string, string>
   body: string
 }
+
+/** Counts so many bytes of an answer. @returns what ends that, when it has been read; idempotent */
+export type HoldAnswer = (bytes: number) => () => void
 
 /** `unclear`: its head can be read in two ways. `piled up`: too many before it have no answer. */
 export type RefusedRequest = 'unclear' | 'piled up'

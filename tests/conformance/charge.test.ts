@@ -50,6 +50,18 @@ test('every request of an address is charged, and refused as everything is', asy
   assert.equal((await fetch(url)).status, 429)
 })
 
+test('what can be read in two ways is charged, too', async (t) => {
+  const { url } = await openHouse(t)
+  const answers = []
+  for (let count = 0; count < 10; count += 1) {
+    const raw = new RawSocket(t, url)
+    raw.write(request('/', { Host: 'a b' }))
+    await raw.head()
+    answers.push(raw.status)
+  }
+  assert.deepEqual(answers, [...Array.from({ length: 8 }, () => 400), 429, 429])
+})
+
 test('a handshake is charged, too, and ends its connection', async (t) => {
   const { url } = await openHouse(t)
   const answers = []

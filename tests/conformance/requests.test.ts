@@ -1,6 +1,8 @@
 /** Raw requests and the exact answer to each, on both runtimes. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import { Hono } from 'hono'
@@ -380,6 +382,34 @@ test('a request without a host is charged like any other', { skip: IS_DENO }, as
   assert.equal(refused.at(-1), 'piled up')
 })
 
+test('answers over HTTP/2 that nobody reads: Deno refuses more of them, Node does not speak it', async (t) => {
+  const limits = { ...GENEROUS, connectionsPerIp: 64, unreadBytes: 64 * KIB }
+  const { url } = await startServer(t, { limits })
+  const session = connectHttp2(url, { settings: { initialWindowSize: 0 } })
+  t.after(() => session.destroy())
+  const failed = new Promise((resolve) => session.on('error', resolve))
+  if (!IS_DENO) return assert.ok(await failed)
+  await once(session, 'connect')
+  /** What came of all, in rounds: there may be 200 of a connection at a time. */
+  const statuses: number[] = []
+  let ended = 0
+  for (let round = 1; round <= 4; round += 1) {
+    for (let count = 0; count < 40; count += 1) {
+      const stream = session.request({ ':path': '/vendor/valibot.js' })
+      stream.on('response', (headers) => void statuses.push(headers[':status']!))
+      stream.on('end', () => (ended += 1)).resume()
+    }
+    await until(() => statuses.length === round * 40)
+  }
+  const refused = statuses.filter((status) => status === 429).length
+  // One in eight is counted, for 600 KiB of the 4 MiB.
+  assert.ok(refused >= 10, `${refused} refused`)
+  await until(() => ended === refused)
+  assert.equal((await fetch(url)).status, 429)
+  session.destroy()
+  await until(async () => (await fetch(url)).status === 200)
+})
+
 test('a hundred requests in a row on one connection are no pile', async (t) => {
   const { url } = await startServer(t)
   const raw = new RawSocket(t, url)
@@ -441,9 +471,9 @@ function holdingApp() {
 }
 
 /** Looks again and again, for what tells nobody. */
-async function until(condition: () => boolean) {
+async function until(condition: () => boolean | Promise<boolean>) {
   const end = performance.now() + PATIENCE_MS
-  while (!condition()) {
+  while (!(await condition())) {
     assert.ok(performance.now() < end, 'it did not come about')
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
