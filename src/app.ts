@@ -19,7 +19,7 @@ import { isSecure, isUpgrade, type HearthEnv, type Services } from './http/servi
 import { sessionRoutes } from './http/session.ts'
 import { userRoutes } from './http/users.ts'
 import { refuseUpgrade, webSocketRoute } from './http/websocket.ts'
-import { SearchTooLong } from './store/log.ts'
+import { TooLong } from './store/log.ts'
 
 const BODY_BYTES = 65_536
 /** Two years (OWASP; ASVS 3.4.1 asks for one at least). s */
@@ -76,7 +76,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.notFound((c) => problem(c, 'not_found'))
   app.onError((error, c) => {
     const retry = { retryAfterMs: services.config.limits.logRetryMs }
-    if (error instanceof SearchTooLong) {
+    if (error instanceof TooLong) {
       return problem(c, 'unavailable', { detail: error.message, ...retry })
     }
     c.var.journal.fault(error)

@@ -79,6 +79,12 @@ export const DEFAULT_LIMITS = {
   searchMsPerRead: 50,
   /** Memberships for which the list of rooms costs one more. */
   roomsPerRead: 100,
+  /** Of a list of rooms so many are read in one turn, within which SQLite holds up the event loop. */
+  roomsAtOnce: 25,
+  /** Lists of rooms that have their turn at a time, and wait for each user; how long for one. ms */
+  listsAtOnce: 2,
+  listsWaiting: 16,
+  listMs: 8_000,
   /** `rate_limited` answers per second and connection; the rest is dropped. */
   refusalRate: 20,
   /** Refused or invalid frames on one connection that end it, and the time they count for. */

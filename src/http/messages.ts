@@ -27,8 +27,10 @@ type RoomContext = Context<HearthEnv, '/rooms/:room/*'>
 type Reply<T> = Promise<T | Response>
 
 export function messageRoutes(services: Services, places: Places): Hono<HearthEnv> {
+  const { limits } = services.config
   const ended = createNewest(MOST_ENDED)
-  const turns = new Turns(services.clock, services.config.limits)
+  const { searchesAtOnce: atOnce, searchesWaiting: waiting, searchWaitMs: waitMs } = limits
+  const turns = new Turns(services.clock, { work: 'searches', atOnce, waiting, waitMs })
   const routes = new Hono<HearthEnv>()
   // To a browser that comes back on its own this says that it need not: a 401 would be an error.
   routes.use('/rooms/:room/events', async (c, next) => {

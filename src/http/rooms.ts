@@ -6,10 +6,12 @@ import { createMiddleware } from 'hono/factory'
 import * as v from 'valibot'
 import { Id, Invitation, NewInvitation, NewOwner, NewRoom, Room } from '../../static/protocol.js'
 import type { Limits } from '../limits.ts'
+import type { RoomSummary } from '../store/log.ts'
 import { signedIn } from './auth.ts'
 import { problem, readBody } from './problem.ts'
 import { tooOften } from './rate-limit.ts'
-import { type HearthEnv, type Services } from './services.ts'
+import { addressOf, type HearthEnv, type Services } from './services.ts'
+import { Turns } from './turns.ts'
 
 const NOT_OWNED = { detail: 'only its owner may do this' }
 const TAKEN = { detail: 'there is a room of this name' }
@@ -17,6 +19,8 @@ const TAKEN = { detail: 'there is a room of this name' }
 export function roomRoutes(services: Services): Hono<HearthEnv> {
   const { clock, config, hub, memberships } = services
   const { limits } = config
+  const { listsAtOnce: atOnce, listsWaiting: waiting, listMs: waitMs } = limits
+  const turns = new Turns(clock, { work: 'lists of rooms', atOnce, waiting, waitMs })
   const onlySignedIn = signedIn(services)
   const rate = createMiddleware<HearthEnv>(async (c, next) => {
     return tooOften(c, services, 'rooms') ?? next()
@@ -24,12 +28,13 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   const routes = new Hono<HearthEnv>()
 
   routes.get('/rooms', onlySignedIn, async (c) => {
-    const { id } = c.var.session.user
-    const price = 1 + (await hub.log.roomCount(id)) / limits.roomsPerRead
+    const count = await hub.log.roomCount(c.var.session.user.id)
+    const price = 1 + count / limits.roomsPerRead
     const refusal = tooOften(c, services, 'reads', price)
     if (refusal) return refusal
+    if (count === 0) return c.json([])
     await hub.saveReads()
-    return c.json(await hub.log.rooms(id))
+    return c.json(await readRooms(c, services, turns))
   })
 
   routes.post('/rooms', onlySignedIn, rate, async (c) => {
@@ -122,6 +127,25 @@ export function roomRoutes(services: Services): Hono<HearthEnv> {
   }
 
   return routes
+}
+
+/**
+ * The rooms of the user, some in each turn: long lists do not hold up short ones. When the user has
+ * gone there is no next turn.
+ */
+async function readRooms(c: Context<HearthEnv>, { hub, config }: Services, turns: Turns) {
+  const { roomsAtOnce } = config.limits
+  const { id } = c.var.session.user
+  const address = addressOf(c, config)
+  const { signal } = c.req.raw
+  const found: RoomSummary[] = []
+  const read = async () => {
+    const next = signal.aborted ? [] : await hub.log.rooms(id, found.at(-1)?.room, roomsAtOnce)
+    found.push(...next)
+    return next
+  }
+  await turns.run(id, address, read, ({ length }) => length === roomsAtOnce)
+  return found
 }
 
 /** For people. */

@@ -5,19 +5,28 @@
 
 import { siteOf } from '../auth/addresses.ts'
 import type { Clock } from '../clock.ts'
-import type { Limits } from '../limits.ts'
-import { SearchTooLong } from '../store/log.ts'
+import { TooLong } from '../store/log.ts'
 
-type TurnLimits = Pick<Limits, 'searchesAtOnce' | 'searchesWaiting' | 'searchWaitMs'>
+export interface TurnLimits {
+  /** How it is called, for people. */
+  work: string
+  /** How many are done at a time, and wait for each user. */
+  atOnce: number
+  waiting: number
+  /** How long one waits for its turn. ms */
+  waitMs: number
+}
 
 interface Waiting {
   user: string
   /** The address, or the IPv6 site around it, all of which may be one customer's. */
   network: string
+  /** Of what has been begun: when it must be done. */
+  until: number | undefined
   start(): void
 }
 
-/** All that waits together: a search is short, and each of these holds a request. */
+/** All that waits together: each turn is short, and each of these holds a request. */
 const MOST_WAITING = 1_000
 /** Users and networks whose last turn is remembered; who had none for so long is first again. */
 const MOST_REMEMBERED = 1_000
@@ -38,41 +47,58 @@ export class Turns {
 
   /**
    * Does the work when it is the user's turn: one at a time for each.
-   * @throws {SearchTooLong} when the turn does not come in time, or too much waits for it
+   * @param hasMore  of what it came to: whether it is done once more, in another turn
+   * @throws {TooLong} when the turn does not come in time, or too much waits for it
    */
-  async run<T>(user: string, address: string, work: () => Promise<T>): Promise<T> {
-    await this.#turn(user, address)
-    try {
-      return await work()
-    } finally {
-      this.#running.delete(user)
-      this.#next()
+  async run<T>(
+    user: string,
+    address: string,
+    work: () => Promise<T>,
+    hasMore: (done: T) => boolean = () => false,
+  ): Promise<T> {
+    const until = this.#clock.now() + this.#limits.waitMs
+    let turn = this.#turn(user, address)
+    for (;;) {
+      await turn
+      try {
+        const done = await work()
+        if (!hasMore(done)) return done
+        // It waits already when the next one is chosen.
+        turn = this.#turn(user, address, until)
+      } finally {
+        this.#running.delete(user)
+        this.#next()
+      }
     }
   }
 
-  #turn(user: string, address: string) {
+  #turn(user: string, address: string, until?: number) {
+    const { work, waiting: most, waitMs } = this.#limits
+    const isNew = until === undefined
+    const leftMs = isNew ? waitMs : until - this.#clock.now()
+    if (leftMs <= 0) throw new TooLong(`other ${work} took too long`)
     const own = [...this.#waiting].filter((one) => one.user === user)
     const isFull = this.#waiting.size >= MOST_WAITING
-    if (isFull || own.length >= this.#limits.searchesWaiting) {
-      throw new SearchTooLong(`too many searches ${isFull ? '' : 'of yours '}are waiting`)
+    if (isNew && (isFull || own.length >= most)) {
+      throw new TooLong(`too many ${work} ${isFull ? '' : 'of yours '}are waiting`)
     }
     return new Promise<void>((resolve, reject) => {
-      const cancel = this.#clock.after(this.#limits.searchWaitMs, () => {
+      const cancel = this.#clock.after(leftMs, () => {
         this.#waiting.delete(waiting)
-        reject(new SearchTooLong('other searches took too long'))
+        reject(new TooLong(`other ${work} took too long`))
       })
       const start = () => {
         cancel()
         resolve()
       }
-      const waiting: Waiting = { user, network: siteOf(address) ?? address, start }
+      const waiting: Waiting = { user, network: siteOf(address) ?? address, until, start }
       this.#waiting.add(waiting)
       this.#next()
     })
   }
 
   #next() {
-    while (this.#running.size < this.#limits.searchesAtOnce) {
+    while (this.#running.size < this.#limits.atOnce) {
       const ready = [...this.#waiting].filter(({ user }) => !this.#running.has(user))
       const [first] = ready.sort((a, b) => this.#compare(a, b))
       if (!first) break
@@ -92,9 +118,16 @@ export class Turns {
     if (this.#lastTurns.size > MOST_REMEMBERED) this.#lastTurns.delete(oldest!)
   }
 
-  /** Whose network has waited longest comes first, then who has; among those, who came first. */
+  /**
+   * Whose network has waited longest comes first; in it what is new, so that what is short is done at
+   * once, then what was begun first, so that it gets done; then who has waited longest, or came first.
+   */
   #compare(a: Waiting, b: Waiting) {
     const last = (key: string) => this.#lastTurns.get(key) ?? 0
-    return last(a.network) - last(b.network) || last(a.user) - last(b.user)
+    return (
+      last(a.network) - last(b.network) ||
+      (a.until ?? 0) - (b.until ?? 0) ||
+      last(a.user) - last(b.user)
+    )
   }
 }

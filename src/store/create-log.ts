@@ -35,7 +35,8 @@ export function createLog(options: LogOptions): Log {
   const visitor = (room: string, user: string, session: string, after: number | undefined) => {
     return { room, user, session, after, now: clock.date() }
   }
-  const rooms = (user: string) => sql.run(() => doors.roomsOf(user))
+  const rooms = (user: string, after?: string, limit?: number) =>
+    sql.run(() => doors.roomsOf(user, after, limit))
   return {
     epoch,
     append: options.rests ? withRests(append, clock) : append,
@@ -100,26 +101,28 @@ function byStatements(sql: Sql): appends.AppendNew {
       })
 }
 
+type Asynchronous<A extends unknown[], T> = (...asked: A) => Promise<T>
+
 /** As `withRests`, one after the other: what comes together must not hold up the loop together. */
-function inTurn<A, T>(work: (asked: A) => Promise<T>, clock: Clock): (asked: A) => Promise<T> {
+function inTurn<A extends unknown[], T>(work: Asynchronous<A, T>, clock: Clock) {
   const rested = withRests(work, clock)
   let last: Promise<unknown> = Promise.resolve()
-  return (asked) => {
-    const done = last.then(() => rested(asked))
+  return (...asked: A): Promise<T> => {
+    const done = last.then(() => rested(...asked))
     last = done.catch(() => {})
     return done
   }
 }
 
 /** Work that took d ms is followed by a rest of d ms, for all else that there is to do. */
-function withRests<A, T>(work: (asked: A) => Promise<T>, clock: Clock): (asked: A) => Promise<T> {
+function withRests<A extends unknown[], T>(work: Asynchronous<A, T>, clock: Clock) {
   let notBefore = 0
-  return async (asked) => {
+  return async (...asked: A): Promise<T> => {
     const wait = notBefore - clock.now()
     if (wait > 0) await sleep(clock, wait)
     const started = clock.now()
     try {
-      return await work(asked)
+      return await work(...asked)
     } finally {
       const ended = clock.now()
       notBefore = ended + (ended - started)

@@ -102,7 +102,11 @@ export function leave(sql: Sql, room: string, user: string): Promise<boolean> {
 }
 
 /** As `Log.rooms`. */
-export function* roomsOf(user: string): Work<RoomSummary[]> {
+export function* roomsOf(
+  user: string,
+  after = '',
+  limit = Number.MAX_SAFE_INTEGER,
+): Work<RoomSummary[]> {
   const found = yield* rows<{
     room: string
     head: number
@@ -110,7 +114,7 @@ export function* roomsOf(user: string): Work<RoomSummary[]> {
     private: boolean | number
     owned: boolean | number | null
     counts: string
-  }>(ROOMS, user, user)
+  }>(ROOMS, ...[user, user, after, limit])
   return found.map(({ counts, private: isPrivate, owned, ...room }) => {
     const [unread = 0, mentions = 0] = counts.split(' ').map(Number)
     const isOwner = Boolean(owned)
@@ -124,7 +128,7 @@ export function* roomsOf(user: string): Work<RoomSummary[]> {
   })
 }
 
-/** $1 the user; $2 as well, as a text. What is unread and mentions the user comes as two numbers. */
+/** $1 the user; $2 as well, as a text; $3 after which room, $4 limit. What is unread and mentions the user comes as two numbers. */
 export const ROOMS = `
   SELECT room, head, read, private, owner = user_id AS owned, CASE WHEN head > read THEN (
     SELECT count(*) || ' ' || count(CASE WHEN CAST(mentions AS text) LIKE '%' || $2 || '%' THEN 1 END)
@@ -134,7 +138,7 @@ export const ROOMS = `
         WHERE room = members.room AND kind = 'message' AND seq > members.read
         ORDER BY seq DESC LIMIT ${UNREAD_LOOKED_AT}) AS newest
       WHERE author_id <> $1 AND NOT deleted LIMIT ${UNREAD_COUNTED}) AS others) ELSE '0 0' END AS counts
-  FROM members JOIN rooms USING (room) WHERE user_id = $1 ORDER BY room`
+  FROM members JOIN rooms USING (room) WHERE user_id = $1 AND room > $3 ORDER BY room LIMIT $4`
 
 /** As `Log.saveReads`; locked in one order, as other nodes do the same. */
 export function saveReads(sql: Sql, reads: readonly ReadPosition[]): Work<void> {

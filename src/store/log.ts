@@ -66,8 +66,12 @@ export interface Log {
   /** How many rooms the user is a member of: cheap, and what `rooms` costs. */
   roomCount(user: string): Promise<number>
 
-  /** The rooms the user is a member of, by name. */
-  rooms(user: string): Promise<RoomSummary[]>
+  /**
+   * The rooms the user is a member of, by name. To read all of a thousand takes long.
+   * @param after  only those behind this name
+   * @param limit  default: all
+   */
+  rooms(user: string, after?: string, limit?: number): Promise<RoomSummary[]>
 
   /** Moves read positions forward, never back. */
   saveReads(reads: readonly ReadPosition[]): Promise<void>
@@ -187,8 +191,10 @@ export class LogUnavailable extends Unavailable {}
 /** What is stored cannot be read, and will not be by waiting: nothing more is promised on it. */
 export class LogDamaged extends Error {}
 
-/** A search is too much for now; about the log that says nothing. The message is for the asker. */
-export class SearchTooLong extends Error {}
+/** What is asked for is too much for now; about the log that says nothing. The message is for the asker. */
+export class TooLong extends Error {}
+
+export class SearchTooLong extends TooLong {}
 
 /** The data cannot be opened, and will not be by waiting; the message is for the operator. */
 export class DatabaseError extends Error {}

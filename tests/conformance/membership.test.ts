@@ -8,9 +8,15 @@ import {
   newcomer,
   startServer,
   tempFolder,
+  turn,
   type Account,
   type Client,
 } from '../helpers.ts'
+
+/** Until whoever asked for a list has to be seen gone. ms */
+const NOTICED_MS = 20_000
+/** Of the event loop: so many without a read say that none will come. */
+const QUIET_TURNS = 50
 
 async function roomsOf(url: string, { token }: Account) {
   const headers = { authorization: `Bearer ${token}` }
@@ -177,4 +183,31 @@ test('what was read survives an orderly restart', async (t) => {
   await before.close()
   const after = await startServer(t, { env })
   assert.equal((await roomsOf(after.url, ann.account))[0]?.read, 1)
+})
+
+test('of a list whose asker has gone no more is read', async (t) => {
+  const { url, hub } = await startServer(t, { limits: { ...GENEROUS, listMs: NOTICED_MS * 2 } })
+  const ann = await newcomer(t, url, 'Ann')
+  await ann.join('lobby')
+  const [lobby] = await hub.log.rooms(ann.account.user.id)
+  const some = Array.from({ length: hub.limits.roomsAtOnce }, () => lobby!)
+  let reads = 0
+  // There is always more.
+  hub.log.rooms = async () => {
+    reads += 1
+    await turn()
+    return some
+  }
+  const leaving = new AbortController()
+  const headers = { authorization: `Bearer ${ann.account.token}` }
+  const asked = fetch(`${url}/api/rooms`, { headers, signal: leaving.signal })
+  while (reads < 2) await turn()
+  leaving.abort()
+  await assert.rejects(asked, { name: 'AbortError' })
+  const deadline = performance.now() + NOTICED_MS
+  for (let [quiet, seen] = [0, 0]; quiet < QUIET_TURNS; seen = reads) {
+    assert.ok(performance.now() < deadline, 'it is read on and on')
+    await turn()
+    quiet = reads === seen ? quiet + 1 : 0
+  }
 })

@@ -252,6 +252,45 @@ test('the list of rooms is charged as a read, and more of them cost more', async
   assert.equal(asked.filter(({ status }) => status === 429).length, 20 - readBurst / (1 + 3))
 })
 
+test('a list of rooms is read some at a time, complete, and not on when its asker has gone', async (t) => {
+  const { app, hub, clock, get, signIn } = openApp(t)
+  const { bearer, token } = await signIn('Ann')
+  const { roomsAtOnce, listMs } = hub.limits
+  const { user } = v.parse(Session, await (await get('/api/session', bearer)).json())
+  const all = Array.from({ length: roomsAtOnce * 2 + 1 }, (_, n) => `room-${100 + n}`)
+  for (const room of all) await hub.log.enter(room, user.id, hashSecret(token))
+  const { rooms } = hub.log
+  const limits: unknown[] = []
+  let onRead = () => {}
+  hub.log.rooms = (id, after, limit) => {
+    limits.push(limit)
+    onRead()
+    return rooms(id, after, limit)
+  }
+  const list = v.parse(Rooms, await (await get('/api/rooms', bearer)).json())
+  assert.deepEqual(
+    list.map(({ room }) => room),
+    all,
+  )
+  assert.deepEqual(limits.splice(0), [roomsAtOnce, roomsAtOnce, roomsAtOnce])
+
+  const gone = new AbortController()
+  onRead = () => gone.abort()
+  await app.request('/api/rooms', { headers: bearer, signal: gone.signal })
+  assert.equal(limits.splice(0).length, 1)
+
+  onRead = () => clock.skip(listMs)
+  const late = await assertProblem(await get('/api/rooms', bearer), 503, 'unavailable')
+  assert.equal(late.detail, 'other lists of rooms took too long')
+})
+
+test('who is in no room need not wait for the lists of others', async (t) => {
+  const { hub, get, signIn } = openApp(t)
+  const { bearer } = await signIn('Ann')
+  hub.log.rooms = () => new Promise(() => {})
+  assert.deepEqual(await (await get('/api/rooms', bearer)).json(), [])
+})
+
 test('what goes wrong inside is told to the operator, and to nobody else', async (t) => {
   const accounts = { session: () => Promise.reject(new Error('SELECT secret at /src/x.ts')) }
   const { get, faults } = openApp(t, { accounts: accounts as never })

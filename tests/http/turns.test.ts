@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Turns } from '../../src/http/turns.ts'
-import { DEFAULT_LIMITS } from '../../src/limits.ts'
-import { SearchTooLong } from '../../src/store/log.ts'
+import { TooLong } from '../../src/store/log.ts'
 import { TestClock, turn } from '../helpers.ts'
 
 const HERE = '192.0.2.1'
+const WAIT_MS = 4_000
 
-function open(searchesAtOnce = 1) {
+function open(atOnce = 1) {
   const clock = new TestClock()
-  const turns = new Turns(clock, { ...DEFAULT_LIMITS, searchesAtOnce })
+  const turns = new Turns(clock, { work: 'searches', atOnce, waiting: 4, waitMs: WAIT_MS })
   const begun: string[] = []
   const ends: (() => void)[] = []
   const refused: string[] = []
@@ -22,16 +22,27 @@ function open(searchesAtOnce = 1) {
       await new Promise<void>((resolve) => ends.push(resolve))
     }
     turns.run(user, address, work).catch((error: unknown) => {
-      assert.ok(error instanceof SearchTooLong)
+      assert.ok(error instanceof TooLong)
       refused.push(`${user}: ${error.message}`)
     })
+  }
+  /** Work that takes so many turns. */
+  const askLong = (user: string, steps: number) => {
+    let step = 0
+    const work = async () => {
+      begun.push(`${user} ${(step += 1)}`)
+      await new Promise<void>((resolve) => ends.push(resolve))
+    }
+    turns
+      .run(user, HERE, work, () => step < steps)
+      .catch((error: unknown) => refused.push(`${user}: ${String(error)}`))
   }
   /** Ends the oldest that runs. */
   const end = async () => {
     ends.shift()?.()
     await turn()
   }
-  return { clock, turns, begun, refused, ask, end }
+  return { clock, turns, begun, refused, ask, askLong, end }
 }
 
 test('one who asks for much waits behind others who ask for little', async () => {
@@ -59,6 +70,31 @@ test('the networks of one IPv6 site have turns together', async () => {
   await turn()
   for (let n = 0; n < 3; n += 1) await end()
   assert.deepEqual(begun, ['guest 0', 'ann', 'bob', 'guest 1'])
+})
+
+test('of long work there is a turn for each step: behind what is new, before what was begun later', async () => {
+  const { clock, begun, ask, askLong, end } = open()
+  askLong('ann', 3)
+  await clock.advance(1)
+  askLong('bob', 2)
+  await end()
+  // Both have had a turn.
+  await end()
+  ask('cid')
+  for (let n = 0; n < 4; n += 1) await end()
+  assert.deepEqual(begun, ['ann 1', 'bob 1', 'ann 2', 'cid', 'ann 3', 'bob 2'])
+})
+
+test('long work that is not done in time is given up, even when nobody else waits', async () => {
+  const { clock, begun, refused, ask, askLong, end } = open()
+  askLong('ann', 100)
+  await turn()
+  clock.skip(WAIT_MS)
+  await end()
+  assert.deepEqual(refused, ['ann: Error: other searches took too long'])
+  ask('bob')
+  await turn()
+  assert.deepEqual(begun, ['ann 1', 'bob'])
 })
 
 test('what is remembered of turns is bounded, however long somebody waits', async () => {
@@ -98,7 +134,7 @@ test('who waits too long is told so, and what fails gives its turn back', async 
   )
   ask('ann')
   ask('bob')
-  await clock.advance(DEFAULT_LIMITS.searchWaitMs)
+  await clock.advance(WAIT_MS)
   assert.deepEqual(refused, ['bob: other searches took too long'])
   await end()
   ask('bob')

@@ -340,6 +340,13 @@ export async function logContract(name: string, open: OpenLog, inside?: TestCont
       (await log.rooms(user.id)).map(({ room }) => room),
       ['a', 'b', 'c'],
     )
+    const some = async (after?: string, limit?: number) => {
+      return (await log.rooms(user.id, after, limit)).map(({ room }) => room)
+    }
+    assert.deepEqual(await some(undefined, 2), ['a', 'b'])
+    assert.deepEqual(await some('a', 1), ['b'])
+    assert.deepEqual(await some('b'), ['c'])
+    assert.deepEqual(await some('c', 2), [])
     await log.leave('a', user.id)
     await log.leave('a', user.id)
     await log.leave('nowhere', user.id)

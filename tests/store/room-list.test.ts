@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { dialect } from '../../src/cluster/driver.ts'
 import { createLog } from '../../src/store/create-log.ts'
 import type { Sql } from '../../src/store/sql.ts'
 import { TestClock, turn } from '../helpers.ts'
@@ -15,7 +16,7 @@ test('lists that are asked for together are read one by one, with a rest as long
     if (reads === 2) throw new Error('it cannot be asked now')
     return [] as never
   }
-  const sql = { run } as Sql
+  const sql = { run, dialect } as Sql
   const log = createLog({ sql, epoch: 'e', clock, rests: true, close: async () => {} })
   const asked = Promise.allSettled(['ann', 'bob', 'cid'].map((user) => log.rooms(user)))
   await turn()
