@@ -149,15 +149,16 @@ async function* pastMembers(query: Query, room: string) {
 }
 
 async function* invites(query: Query) {
-  const text =
-    'SELECT hash, room, expires_at, once FROM invites WHERE hash > $1 ORDER BY hash LIMIT $2'
+  const text = `SELECT hash, room, expires_at, once, made_by FROM invites
+    WHERE hash > $1 ORDER BY hash LIMIT $2`
   type InviteRow = Pick<LineOf<'invite'>, 'hash' | 'room'> & {
+    made_by: string | null
     expires_at: number | string
     once: boolean | number
   }
   for await (const found of pages<InviteRow>(query, text, ({ hash }) => [hash], [''])) {
-    yield found.map(({ expires_at: end, once, ...row }): Line => {
-      return { type: 'invite', ...row, expiresAt: toIso(end), once: Boolean(once) }
+    yield found.map(({ expires_at: end, once, made_by: madeBy, ...row }): Line => {
+      return { type: 'invite', ...row, expiresAt: toIso(end), once: Boolean(once), madeBy }
     })
   }
 }

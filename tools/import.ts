@@ -197,8 +197,8 @@ function toRow(line: Line): NewRow {
       return { room, user_id: user, since: began, until: new Date(until) }
     }
     case 'invite': {
-      const { hash, room, expiresAt, once } = line
-      return { hash, room, expires_at: new Date(expiresAt), once }
+      const { hash, room, expiresAt, once, madeBy } = line
+      return { hash, room, expires_at: new Date(expiresAt), once, made_by: madeBy }
     }
     case 'message':
       return fromEntryLine(line)

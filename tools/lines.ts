@@ -70,6 +70,7 @@ const SCHEMAS = {
     room: RoomName,
     expiresAt: Time,
     once: v.optional(v.boolean(), false),
+    madeBy: v.optional(v.nullable(Id), null),
   }),
   message: v.intersect([EntryShape, v.object({ digest: Hash })]),
   end: v.object({ type: v.literal('end'), lines: v.number() }),

@@ -112,9 +112,9 @@ export function createMemberships(
         const invite = newSecret()
         yield* exec(`DELETE FROM invites WHERE room = $1 AND ${isOver}`, room)
         const made = yield* first<{ expires_at: number | string }>(
-          `INSERT INTO invites (hash, room, expires_at, once) VALUES ($1, $2, ${fromNow('$3')}, $4)
-           RETURNING expires_at`,
-          ...[hashSecret(invite), room, lifetimeMs, once],
+          `INSERT INTO invites (hash, room, expires_at, once, made_by)
+           VALUES ($1, $2, ${fromNow('$3')}, $4, $5) RETURNING expires_at`,
+          ...[hashSecret(invite), room, lifetimeMs, once, owner],
         )
         return { invite, expiresAt: new Date(made!.expires_at) }
       }),

@@ -390,6 +390,29 @@ const CHECKS: {
     },
   },
   {
+    title: 'invitations end with who made them, also when the room was handed on since',
+    check: async ({ here, there, accounts, people: [ann, bob, eve] }) => {
+      /** A room of Eve's into which somebody else invites. */
+      const handOn = async (room: string, maker: string) => {
+        await here.create(room, maker)
+        const { invite } = (await here.invite(room, maker, HOUR))!
+        await there.admit(room, eve!, invite)
+        assert.equal(await here.handOver(room, maker, eve!), 'given')
+        return invite
+      }
+      const ofAnn = await handOn('den', ann!)
+      const ofBob = await handOn('cave', bob!)
+      const ofEve = (await here.invite('den', eve!, HOUR))!.invite
+      const guest = (await accounts.addGuest('new', 'new'))!
+      assert.ok(await there.look('den', guest.user.id, ofAnn), 'it is the new owner’s to end')
+      await accounts.ban(ann!)
+      assert.equal(await there.admit('den', guest.user.id, ofAnn), 'refused')
+      assert.equal(await there.admit('den', guest.user.id, ofEve), 'admitted', 'hers stays')
+      await accounts.endSessions((await accounts.session(bob!))!, true)
+      assert.equal(await there.admit('cave', guest.user.id, ofBob), 'refused')
+    },
+  },
+  {
     title: 'a name that is reserved is a public room, and one that is private stays so',
     check: async ({ here, there, log, people: [ann] }) => {
       assert.equal(await here.reserve('lobby'), 'made')

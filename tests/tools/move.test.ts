@@ -77,6 +77,8 @@ test('nobody notices but by the new address of the data', async (t) => {
   assert.ok(told.includes('DATABASE_URL') && !told.includes('password'))
   assert.deepEqual(await faults({ DATABASE_URL }), [])
 
+  const makers = await server.query(DATABASE_URL, 'SELECT DISTINCT made_by FROM invites')
+  assert.deepEqual(makers, [{ made_by: ann.account.user.id }])
   const there = await startServer(t, { env: { DATABASE_URL } })
   const { url } = there
   const back = await connect(t, url, ann.account)

@@ -8,6 +8,9 @@ ALTER TABLE sessions ADD COLUMN agent text;
 ALTER TABLE members ADD COLUMN since timestamptz;
 -- Whether the first user who shows it uses it up.
 ALTER TABLE invites ADD COLUMN once boolean NOT NULL DEFAULT false;
+-- Who made it, and may own the room no more.
+ALTER TABLE invites ADD COLUMN made_by uuid;
+CREATE INDEX invites_by_maker ON invites (made_by) WHERE made_by IS NOT NULL;
 -- The version of the rule by which users.name_key was made of users.name.
 ALTER TABLE meta ADD COLUMN names text;
 -- How many rooms a user owns is asked whenever one is made.
