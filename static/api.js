@@ -15,7 +15,7 @@ import { InvitedRoom, LinkOwner, Revoked, Session, Ticket } from './protocol.js'
  * @typedef {{ value: T, failure?: undefined } | { value?: undefined, failure: Failure }} Answer
  */
 /** @typedef {ReturnType<typeof createApi>} Api */
-/** @typedef {({ name: string, code?: string } | { link: string }) & { replace?: boolean }} Who */
+/** @typedef {({ name: string, code?: string } | { link: string }) & { replace?: string }} Who */
 
 /** A request that takes longer counts as `offline`. */
 const REQUEST_MS = 10_000
@@ -72,7 +72,8 @@ export function createApi({
       return { failure: { ...value, status: 401, code: 'unauthorized' } }
     },
     /**
-     * Another session is made by this only when it is to replace the one there is: else `conflict`.
+     * Whoever is signed in gets another session only by naming, in `replace`, the user whose session
+     * ends: else, and when that is another one meanwhile, `conflict`.
      * @param {Who} who
      */
     signIn: (who) => call('POST', '/api/session', Session, who),

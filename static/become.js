@@ -1,6 +1,6 @@
 /** Becoming somebody: never because an address was opened, only by an answer to a question. */
 
-import { ask, holdBack } from './dialogs.js'
+import { choose, holdBack } from './dialogs.js'
 import { find, setLine } from './dom.js'
 import { Settings } from './settings.js'
 import { explain } from './sign-in.js'
@@ -8,7 +8,10 @@ import { plural } from './text.js'
 
 /** @typedef {import('./api.js').Session} Session */
 /** @typedef {import('./text.js').Line} Line */
-/** @typedef {{ session?: Session | undefined, word?: string }} Outcome  whom to go on as, if anybody */
+/**
+ * Whom to go on as, if anybody; null: this was decided elsewhere, and said.
+ * @typedef {{ session?: Session | undefined, word?: string } | null} Outcome
+ */
 
 const OLD = 'That link was used, or is too old.'
 const OWN = 'This link is for who you are here already. It was not used.'
@@ -61,7 +64,7 @@ export function createBecome({ api, storage, leave }) {
     if (value) return { session: value }
     if (failure.code !== 'conflict') return { word: explainLink(failure) }
     // In another tab somebody came in meanwhile.
-    return follow(link, (await api.session()).value)
+    return askAgain({ link })
   }
 
   /**
@@ -78,27 +81,44 @@ export function createBecome({ api, storage, leave }) {
       no: ['No, stay ', session.user],
       isWary: true,
     }
-    if (!(await ask(question))) return { session }
+    const answer = await choose(question)
+    if (answer !== 'yes') return answer === null ? null : stay(session)
     leave()
-    const { value, failure } = await api.signIn({ ...who, replace: true })
-    if (failure) return { session, word: 'link' in who ? explainLink(failure) : explain(failure) }
+    const { value, failure } = await api.signIn({ ...who, replace: session.user.id })
+    // In another tab one became somebody else, whom this question did not name.
+    if (failure?.code === 'conflict') return askAgain(who)
+    if (failure) return stay(session, 'link' in who ? explainLink(failure) : explain(failure))
     settings.forget()
     return { session: value }
   }
 
-  return {
-    follow,
-    /**
-     * The door's form was filled in while another tab came in.
-     * @param {{ name: string, code?: string }} who  @returns {Promise<Outcome>}
-     */
-    async insteadOf(who) {
-      const { value: session } = await api.session()
-      if (session) return replace(session, who, who, [])
-      const { value, failure } = await api.signIn(who)
-      return value ? { session: value } : { word: explain(failure) }
-    },
+  /**
+   * As whoever one is by now: another tab may have gone on meanwhile.
+   * @param {Session} session  of before @param {string} [word]  @returns {Promise<Outcome>}
+   */
+  async function stay(session, word = '') {
+    const { value = session } = await api.session()
+    return { session: value, word }
   }
+
+  /** @param {import('./api.js').Who} who  @returns {Promise<Outcome>} */
+  async function askAgain(who) {
+    if ('name' in who) return insteadOf(who)
+    return follow(who.link, (await api.session()).value)
+  }
+
+  /**
+   * The door's form was filled in while another tab came in.
+   * @param {{ name: string, code?: string }} who  @returns {Promise<Outcome>}
+   */
+  async function insteadOf(who) {
+    const { value: session } = await api.session()
+    if (session) return replace(session, who, who, [])
+    const { value, failure } = await api.signIn(who)
+    return value ? { session: value } : { word: explain(failure) }
+  }
+
+  return { follow, insteadOf }
 }
 
 /** @param {Session} session @param {number} unsent  @returns {Line} */

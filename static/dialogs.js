@@ -26,6 +26,7 @@ const accept = find('ask-yes', HTMLButtonElement)
 const refuse = find('ask-no', HTMLButtonElement)
 /** Buttons that wait before they can be pressed. @type {Map<HTMLButtonElement, ReturnType<typeof setTimeout>>} */
 const wary = new Map()
+const WITHDRAWN = 'withdrawn'
 /** So long nothing must have been pressed: a click meant for what was here before answers nothing. ms */
 const HELD_MS = 800
 
@@ -92,7 +93,11 @@ export async function copyText(text) {
 /** Asks before something that cannot be taken back. @param {Question} question */
 export const ask = async (question) => (await choose(question)) === 'yes'
 
-/** As `ask`. @param {Question} what  @returns {Promise<string>} `yes`, `also`, or '' */
+/**
+ * As `ask`.
+ * @param {Question} what
+ * @returns {Promise<string | null>} `yes`, `also`, or ''; null when it was withdrawn
+ */
 export function choose({ title, text, yes, also, no = 'Cancel', isWary = false }) {
   setLine(find('ask-title', HTMLElement), title)
   setLine(find('ask-text', HTMLElement), text)
@@ -109,8 +114,16 @@ export function choose({ title, text, yes, also, no = 'Cancel', isWary = false }
   if (!question.open) question.showModal()
   refuse.focus()
   return new Promise((resolve) => {
-    question.onclose = () => resolve(question.returnValue)
+    question.onclose = () => {
+      const { returnValue } = question
+      resolve(returnValue === WITHDRAWN ? null : returnValue)
+    }
   })
+}
+
+/** Takes back what is asked, as whom it is about is gone. */
+export function withdraw() {
+  if (question.open) question.close(WITHDRAWN)
 }
 
 /** For whatever another page could bring before somebody's eyes. @param {HTMLButtonElement} button */

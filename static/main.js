@@ -8,7 +8,7 @@ import { Attention } from './attention.js'
 import { createBecome } from './become.js'
 import { Client } from './client.js'
 import { createComposer } from './composer.js'
-import { copyText, share } from './dialogs.js'
+import { copyText, share, withdraw } from './dialogs.js'
 import { find, setLine, setText } from './dom.js'
 import { createDevices } from './devices.js'
 import { createDoors } from './doors.js'
@@ -128,7 +128,9 @@ async function start() {
  * As whoever one is now, or to the door.
  * @param {import('./become.js').Outcome} outcome @param {import('./api.js').Failure['needs']} [needs]
  */
-async function goOn({ session, word = '' }, needs) {
+async function goOn(outcome, needs) {
+  if (!outcome) return
+  const { session, word = '' } = outcome
   if (session) {
     await enter(session)
     return word ? tell([word]) : undefined
@@ -206,6 +208,8 @@ function turnOut(message) {
 }
 
 function leaveChat() {
+  // What is asked speaks of who was here; without a chat, of who is about to come.
+  if (page.client) withdraw()
   devices.clear()
   page.client?.stop()
   page.client = undefined

@@ -328,9 +328,9 @@ export const ServerEvent = v.union(Object.values(events))
 
 /* ------------------------------------------------------------------ bodies of /api */
 
-/** Of whoever is signed in already: ends that session, for the one that is asked for. */
-export const Replacement = v.object({ replace: v.literal(true) })
-const replaces = { replace: v.optional(v.boolean()) }
+/** Of whoever is signed in already, as this user: that session ends, for the one that is asked for. */
+export const Replacement = v.object({ replace: Id })
+const replaces = { replace: v.optional(Id) }
 /** Body of `POST /api/session`: a new guest, an admin, or another device of a user. */
 export const NewSession = v.union(
   [

@@ -82,8 +82,8 @@ function hasBody(c: Context, { clock, config }: Services): Promise<boolean> {
 }
 
 /**
- * The session of a request. Our own cookie comes first; a session of this log in one of an earlier
- * version, or of the log that this one was restored from, counts as well, and gets our own name.
+ * The session of a request. Where there is no cookie of our own, a session of this log in one of an
+ * earlier version, or of the log that this one was restored from, counts, and gets our own name.
  * @returns null for a stranger
  */
 export async function findSession(c: Context, services: Services): Promise<Session | null> {
@@ -152,10 +152,21 @@ function cookieName(services: Services) {
   return `${isSecure(services) ? '__Host-' : ''}${COOKIE}-${markOf(services.hub.log.epoch)}`
 }
 
-/** What a request shows: a bearer token, else its cookies. */
-function tokensOf(c: Context, services: Services): { own?: string | undefined; others: string[] } {
+/** What a request shows: a bearer token, else our own cookie, else others. */
+function tokensOf(c: Context, services: Services): Tokens {
   const bearer = bearerToken(c)
   if (bearer !== undefined) return { own: bearer, others: [] }
+  const { own, others } = cookiesOf(c, services)
+  return { own, others: own === undefined ? others : [] }
+}
+
+interface Tokens {
+  own?: string | undefined
+  others: string[]
+}
+
+/** In our own cookie, and in others of this family. */
+export function cookiesOf(c: Context, services: Services): Tokens {
   const { [cookieName(services)]: own, ...rest } = getCookie(c)
   const others = Object.entries(rest).filter(
     ([name]) => COOKIE_NAMES.test(name) && name.startsWith('__Host-') === isSecure(services),

@@ -4,7 +4,8 @@ import { Hono } from 'hono'
 import * as v from 'valibot'
 import { DeviceId } from '../../static/protocol.js'
 import { deviceId } from '../store/devices.ts'
-import { clearCookie, signedInAlone } from './auth.ts'
+import { signedInAlone } from './auth.ts'
+import { leaveNone } from './carried.ts'
 import { problem } from './problem.ts'
 import type { HearthEnv, Services } from './services.ts'
 
@@ -43,7 +44,7 @@ export function deviceRoutes(services: Services): Hono<HearthEnv> {
     if (ended.length === 0) return problem(c, 'not_found', { detail: 'no such device of yours' })
     hub.endSessions(ended)
     c.var.journal.event('signed out', { user: user.id, device: id, by: deviceId(own) })
-    if (ended.includes(own)) clearCookie(c, services)
+    if (ended.includes(own)) await leaveNone(c, services)
     return c.body(null, 204)
   })
 

@@ -3,12 +3,13 @@
 import { Hono, type Context } from 'hono'
 import * as v from 'valibot'
 import { NewSession, OpenedLink, Replacement } from '../../static/protocol.js'
-import type { Origin, Session } from '../store/accounts.ts'
+import type { Arrival, Origin, Session } from '../store/accounts.ts'
 import { isReserved, spellingFault } from '../auth/names.ts'
 import { hashSecret, isSameSecret, newSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
-import { asked, bearerToken, clearCookie, findSession, isOwnOrigin } from './auth.ts'
+import { asked, findSession, isOwnOrigin } from './auth.ts'
 import { signedIn, signedInAlone, writeCookie } from './auth.ts'
+import { carriedSessions, leaveNone } from './carried.ts'
 import { problem, readBody, type ProblemOptions } from './problem.ts'
 import { addressLimit, rateLimit } from './rate-limit.ts'
 import { addressOf, type HearthEnv, type Services } from './services.ts'
@@ -18,6 +19,8 @@ const TICKETS_PER_CONNECTION = 10
 /** So much is kept of what a program calls itself, without control characters and halves of any. */
 const AGENT_LENGTH = 200
 const UNREADABLE = /[\p{Cc}\p{Cs}]/gu
+const SIGNED_IN = { detail: 'you are signed in: sign out first, or name in `replace` who you are' }
+const LATE = { detail: 'you are not signed in, or not only, as the user whom `replace` names' }
 const BAD_LINK = { detail: 'this link was already used or has expired' }
 
 export function sessionRoutes(services: Services): Hono<HearthEnv> {
@@ -34,12 +37,17 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
     const jwt = foreignToken(c)
     const { body, refusal } = jwt ? await readForeign(c, jwt) : await readBody(c, NewSession)
     if (refusal) return refusal
-    const before = await findSession(c, services)
-    const fault = before && replacementFault(c, services, body.replace)
+    const before = await carriedSessions(c, services)
+    const fault = replacementFault(c, services, before, body.replace)
     if (fault) return fault
-    const signIn = await startSession(services, c, body, hashSecret(token))
-    if (signIn instanceof Response) return signIn
-    if (before) await endSessions(c, before, false)
+    const instead = before.sessions.map((session) => session.hash)
+    const signIn = await startSession(services, c, body, hashSecret(token), instead)
+    if (signIn instanceof Response)
+      return (await isLate(c, instead)) ? problem(c, 'conflict', LATE) : signIn
+    hub.endSessions(instead)
+    for (const { user } of before.sessions) {
+      c.var.journal.event('signed out', { user: user.id, sessions: 1 })
+    }
     writeCookie(c, services, token)
     const { user, role } = signIn
     c.var.journal.event('signed in', { user: user.id, role, address: addressOf(c, config) })
@@ -58,8 +66,11 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
   })
 
   routes.delete('/session', signedInAlone(services), async (c) => {
-    await endSessions(c, c.var.session, c.req.query('all') === 'true')
-    clearCookie(c, services)
+    const { session } = c.var
+    const ended = await accounts.endSessions(session, c.req.query('all') === 'true')
+    hub.endSessions(ended)
+    c.var.journal.event('signed out', { user: session.user.id, sessions: ended.length })
+    await leaveNone(c, services)
     return c.body(null, 204)
   })
 
@@ -86,10 +97,11 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
 
   return routes
 
-  async function endSessions(c: Context<HearthEnv>, session: Session, all: boolean) {
-    const ended = await accounts.endSessions(session, all)
-    hub.endSessions(ended)
-    c.var.journal.event('signed out', { user: session.user.id, sessions: ended.length })
+  /** Whether another request was first to take the place of these sessions. */
+  async function isLate(c: Context, instead: readonly string[]) {
+    if (instead.length === 0) return false
+    const { sessions } = await carriedSessions(c, services)
+    return instead.some((hash) => sessions.every((session) => session.hash !== hash))
   }
 
   /** What the signed-in are told of their session. */
@@ -101,33 +113,40 @@ export function sessionRoutes(services: Services): Hono<HearthEnv> {
 }
 
 /**
- * Why a request that carries a good session may not have another one: it would be out of its
- * user's reach, and a guest's name with it.
+ * Why a request may not have another session in the place of those that it carries: one that was not
+ * meant would be out of its user's reach, and a guest's name with it.
+ * @param replace  whom the sessions are said to be of
  */
-function replacementFault(c: Context, services: Services, replace = false) {
-  if (!replace) {
-    const detail = 'you are signed in: sign out first, or say `replace` to end that session'
-    return problem(c, 'conflict', { detail })
-  }
+function replacementFault(
+  c: Context,
+  services: Services,
+  { sessions, hasCookie }: Awaited<ReturnType<typeof carriedSessions>>,
+  replace?: string,
+) {
+  if (replace === undefined) return sessions.length > 0 ? problem(c, 'conflict', SIGNED_IN) : null
+  const isMeant = sessions.length > 0 && sessions.every(({ user }) => user.id === replace)
+  if (!isMeant) return problem(c, 'conflict', LATE)
   // What a cookie does, only our own pages may ask for.
-  if (bearerToken(c) !== undefined || isOwnOrigin(c, services)) return null
+  if (!hasCookie || isOwnOrigin(c, services)) return null
   return problem(c, 'forbidden', { detail: 'this origin is not allowed' })
 }
 
 interface ForeignSession {
   jwt: string
-  replace: boolean
+  replace?: string | undefined
 }
 
 /** A request that needs no body. */
 async function readForeign(c: Context, jwt: string) {
   const body: unknown = await c.req.json().catch(() => null)
-  const foreign: ForeignSession = { jwt, replace: v.is(Replacement, body) }
+  const { replace } = v.is(Replacement, body) ? body : {}
+  const foreign: ForeignSession = { jwt, replace }
   return { body: foreign, refusal: undefined }
 }
 
 /**
  * Finds or makes the user that a request speaks of, with one session more.
+ * @param instead  hashes of the sessions whose place it takes
  * @returns the session, or the answer that refuses it
  */
 async function startSession(
@@ -135,10 +154,11 @@ async function startSession(
   c: Context<HearthEnv>,
   body: v.InferOutput<typeof NewSession> | ForeignSession,
   hash: string,
+  instead: readonly string[],
 ) {
   const { accounts, config, links } = services
-  if ('jwt' in body) return startForeignSession(services, c, body.jwt, hash)
-  const from = originOf(c, config)
+  const from = { ...originOf(c, config), instead }
+  if ('jwt' in body) return startForeignSession(services, c, body.jwt, hash, from)
   if ('link' in body) {
     const pass = await links.redeem(body.link)
     const session = pass && (await accounts.addDevice(pass.session, hash, from))
@@ -182,6 +202,7 @@ async function startForeignSession(
   c: Context<HearthEnv>,
   jwt: string,
   hash: string,
+  from: Arrival,
 ) {
   const { accounts, clock, config, foreignUser } = services
   const user = await foreignUser?.(jwt).catch((error: unknown) => {
@@ -197,7 +218,6 @@ async function startForeignSession(
   }
   if (!user) return problem(c, 'unauthorized', { detail: 'this token is not good' })
   const end = Math.min(user.expiresAt.getTime(), clock.date().getTime() + longestSessionMs)
-  const from = originOf(c, config)
   const session = await accounts.addForeign(user.subject, user.name, hash, new Date(end), from)
   return session ?? problem(c, 'forbidden', { detail: 'this user is banned' })
 }

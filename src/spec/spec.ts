@@ -37,7 +37,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'Sign in',
     description:
       'As a guest, an admin, or another device; with a token of another issuer no body is needed. ' +
-      'Whoever is signed in already is refused, unless `replace` ends that session.',
+      'Whoever is signed in already is refused, unless `replace` is their id: then that session ends.',
     open: true,
     body: 'NewSession',
     answers: { 201: ['a session, and its cookie', 'Session'] },

@@ -8,6 +8,7 @@ import { addUser, adminOf, foreigner, freeName, ownersOf } from './name-owners.t
 import { forgetAdded, revoke } from './nodes.ts'
 import { endInvitesOf } from './owners.ts'
 import { erasePast, notePast } from './past-members.ts'
+import { replacing } from './replacing.ts'
 import {
   add,
   addAnother,
@@ -20,9 +21,15 @@ import {
   type Origin,
   type Session,
 } from './sessions.ts'
-import { did, exec, rows, type Sql } from './sql.ts'
+import { did, exec, rows, type Sql, type Work } from './sql.ts'
 
 export type { Origin, Role, Session } from './sessions.ts'
+
+/** How somebody signs in. */
+export interface Arrival extends Origin {
+  /** Hashes of sessions that end with it. When one of them is over, nothing is done: null. */
+  instead?: readonly string[]
+}
 
 /**
  * Kept in the database of the log; each method is atomic. A user has so many sessions at most: of
@@ -30,22 +37,22 @@ export type { Origin, Role, Session } from './sessions.ts'
  */
 export interface Accounts {
   /** A new guest, who owns the name from now on, and its first session. null: the name is taken. */
-  addGuest(name: string, hash: string, from?: Origin): Promise<Session | null>
+  addGuest(name: string, hash: string, from?: Arrival): Promise<Session | null>
   /**
    * The admin of this name, new or known, and a session with that role; from others a reserved name
    * is taken away. null: taken by somebody who is no admin.
    */
-  addAdmin(name: string, hash: string, from?: Origin): Promise<Session | null>
+  addAdmin(name: string, hash: string, from?: Arrival): Promise<Session | null>
   /** The user that an issuer vouches for, new or known, by this name or one like it. null: banned. */
   addForeign(
     subject: string,
     name: string,
     hash: string,
     expiresAt: Date,
-    from?: Origin,
+    from?: Arrival,
   ): Promise<Session | null>
   /** Another session of the user of a session that still holds, as long; null when it does not. */
-  addDevice(session: string, hash: string, from?: Origin): Promise<Session | 'too_many' | null>
+  addDevice(session: string, hash: string, from?: Arrival): Promise<Session | 'too_many' | null>
   /** The session, if it holds; using it keeps it alive. */
   session(hash: string): Promise<Session | null>
   /** Whether the end of this session frees its user's name: the last one of a guest. */
@@ -62,7 +69,7 @@ export interface Accounts {
   ban(user: string): Promise<string[] | null>
 }
 
-const UNKNOWN: Origin = { address: null, agent: null }
+const UNKNOWN: Arrival = { address: null, agent: null }
 
 export function createAccounts(
   sql: Sql,
@@ -71,10 +78,14 @@ export function createAccounts(
 ): Accounts {
   const book: Book = { sql, limits, clock, lock: sql.dialect.lock('users') }
   const { lock } = book
+  const signIn = <T extends Session | string | null>(
+    { instead = [] }: Arrival,
+    make: () => Work<T>,
+  ) => sql.transaction(() => replacing(book, instead, make))
 
   return {
     addGuest: (name, hash, from = UNKNOWN) =>
-      sql.transaction(function* () {
+      signIn(from, function* () {
         const own = { name, ...nameKeys(name) }
         if ((yield* ownersOf(book, own)).length > 0) return null
         const user = yield* addUser(own, 'guest')
@@ -83,7 +94,7 @@ export function createAccounts(
       }),
 
     addAdmin: (name, hash, from = UNKNOWN) =>
-      sql.transaction(function* () {
+      signIn(from, function* () {
         const own = { name, ...nameKeys(name) }
         const known = yield* adminOf(book, own)
         if (known === 'taken') return null
@@ -94,14 +105,14 @@ export function createAccounts(
       }),
 
     addForeign: (subject, wanted, hash, expiresAt, from = UNKNOWN) =>
-      sql.transaction(function* () {
+      signIn(from, function* () {
         const user = yield* foreigner(book, subject, wanted)
         if (user === null) return null
         return yield* addAnother(book, { hash, user, role: 'member', expiresAt, ...from })
       }),
 
     addDevice: (session, hash, from = UNKNOWN) =>
-      sql.transaction(function* () {
+      signIn(from, function* () {
         const ofSession = '(SELECT user_id FROM sessions WHERE hash = $1)'
         yield* exec(`SELECT id FROM users WHERE id = ${ofSession} ${lock}`, session)
         const known = yield* find(book, session)

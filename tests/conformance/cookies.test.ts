@@ -27,13 +27,15 @@ function openBrowser() {
     }
     return response
   }
-  const who = async (url: string) => {
+  const user = async (url: string) => {
     const response = await ask(url)
-    return response.ok ? ((await response.json()) as { user: { name: string } }).user.name : null
+    if (!response.ok) return null
+    return ((await response.json()) as { user: { id: string; name: string } }).user
   }
+  const who = async (url: string) => (await user(url))?.name ?? null
   const comeIn = (url: string, name: string, more: object = {}) =>
     ask(url, 'POST', { name, ...more })
-  return { jar, ask, who, comeIn }
+  return { jar, ask, user, who, comeIn }
 }
 
 /** A server with Vic in it, and one on another port that was restored from its backup. */
@@ -78,9 +80,10 @@ test('… even when signing out is the first thing that is done there', async (t
 })
 
 test('… and whoever becomes another there stays the same at the first', async (t) => {
-  const { first, copy, ask, who, comeIn } = await withCopy(t)
+  const { first, copy, ask, user, who, comeIn } = await withCopy(t)
   assert.equal((await comeIn(copy, 'Bob')).status, 409)
-  assert.equal((await comeIn(copy, 'Bob', { replace: true })).status, 201)
+  const { id: replace } = (await user(copy))!
+  assert.equal((await comeIn(copy, 'Bob', { replace })).status, 201)
   assert.deepEqual([await who(copy), await who(first)], ['Bob', 'Vic'])
   assert.equal((await ask(first, 'DELETE')).status, 204)
   assert.deepEqual([await who(copy), await who(first)], ['Bob', null])
@@ -100,13 +103,45 @@ test('nobody is signed out by the update, or by a log that was restored', async 
     jar.set(own!, other)
     assert.equal(await who(url), 'Bob', 'the own one comes first')
     jar.set(own!, 'x'.repeat(43))
-    assert.equal(await who(url), 'Ann', 'unless it is over')
+    assert.equal(await who(url), null, 'also when it is over: no other comes up by itself')
   }
   for (const name of ['hearth-0123abc', 'hearth-0123ABCD', 'xhearth', '__Host-hearth']) {
     const { jar, who } = openBrowser()
     jar.set(name, token)
     assert.equal(await who(url), null, name)
   }
+})
+
+test('signing out ends what every cookie of the family names: no other comes up by itself', async (t) => {
+  const { url } = await startServer(t)
+  const { jar, ask, user, who, comeIn } = openBrowser()
+  const account = async (name: string) => (await signIn(url, name)).token
+  const planted = async () => {
+    jar.set('hearth', await account('Mallory'))
+    jar.set('hearth-0123abcd', await account('Eve'))
+  }
+  assert.equal((await comeIn(url, 'Vic')).status, 201)
+  await planted()
+  const { id } = (await user(url))!
+  assert.equal(await who(url), 'Vic')
+  assert.equal((await comeIn(url, 'Bob', { replace: id })).status, 409, 'these are not all Vic’s')
+  assert.equal((await ask(url, 'DELETE')).status, 204)
+  assert.equal(await who(url), null)
+  for (const name of ['Vic', 'Mallory', 'Eve']) await account(name)
+})
+
+test('… and so does signing this device out in the list of devices', async (t) => {
+  const { url } = await startServer(t)
+  const { jar, who, comeIn } = openBrowser()
+  assert.equal((await comeIn(url, 'Vic')).status, 201)
+  jar.set('hearth', (await signIn(url, 'Mallory')).token)
+  const headers = { cookie: [...jar].map((pair) => pair.join('=')).join('; '), origin: url }
+  const devices = await (await fetch(`${url}/api/sessions`, { headers })).json()
+  const [{ id }] = devices as [{ id: string }]
+  const gone = await fetch(`${url}/api/sessions/${id}`, { method: 'DELETE', headers })
+  assert.equal(gone.status, 204)
+  for (const line of gone.headers.getSetCookie()) jar.delete(line.split('=')[0]!)
+  assert.equal(await who(url), null)
 })
 
 test('at most four others are looked up, the newest', async (t) => {

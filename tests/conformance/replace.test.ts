@@ -46,7 +46,8 @@ test('whoever is signed in stays so, whatever else signs in with the request', a
   const { account: vic, cookie } = await inBrowser('Vic')
   const ways = [
     { link },
-    { link, replace: false },
+    { link, replace: mallory.user.id },
+    { name: 'Bob', replace: mallory.user.id },
     { name: 'Bob' },
     { name: 'Root', admin: ADMIN },
     { link: await linkOf(vic) },
@@ -68,7 +69,8 @@ test('`replace` ends the old session in the same go: its sockets, and a guest’
   const mallory = await signIn(url, 'Mallory')
   const { account: vic, cookie } = await inBrowser('Vic')
   const socket = await connect(t, url, vic)
-  const response = await fromPage(cookie, { link: await linkOf(mallory), replace: true })
+  const body = { link: await linkOf(mallory), replace: vic.user.id }
+  const response = await fromPage(cookie, body)
   assert.equal(response.status, 201)
   const now = v.parse(protocol.Session, await response.json()) as Account
   assert.deepEqual(now.user, mallory.user)
@@ -86,7 +88,7 @@ test('`replace` ends the old session in the same go: its sockets, and a guest’
 test('another session of one’s own takes the place as well, and nobody else gets the name', async (t) => {
   const { url, session, linkOf } = await server(t)
   const vic = await signIn(url, 'Vic')
-  const body = { link: await linkOf(vic), replace: true }
+  const body = { link: await linkOf(vic), replace: vic.user.id }
   const response = await post(`${url}/api/session`, body, vic.token)
   const now = v.parse(protocol.Session, await response.json()) as Account
   assert.deepEqual(now.user, vic.user)
@@ -99,13 +101,14 @@ test('what is refused ends nothing; and only our own pages may say it with a coo
   const mallory = await signIn(url, 'Mallory')
   const link = await linkOf(mallory)
   const { account: vic, cookie } = await inBrowser('Vic')
-  const replace = true
+  const replace = vic.user.id
   for (const [body, refusal] of [
     [{ name: 'Mallory', replace }, '409 name_taken'],
     [{ name: 'Vic', replace }, '409 name_taken'],
     [{ link: 'x'.repeat(43), replace }, '401 unauthorized'],
     [{ name: 'Root', admin: 'guess', replace }, '403 forbidden'],
-    [{ name: 'Bob', replace: 'yes' }, '400 invalid'],
+    [{ name: 'Bob', replace: true }, '400 invalid'],
+    [{ name: 'Bob', replace: mallory.user.id }, '409 conflict'],
   ] as const) {
     assert.equal(await refusalOf(await fromPage(cookie, body)), refusal, JSON.stringify(body))
   }
@@ -115,6 +118,60 @@ test('what is refused ends nothing; and only our own pages may say it with a coo
   }
   assert.equal((await session(vic)).status, 200)
   assert.equal((await fromPage(cookie, { link, replace })).status, 201)
+})
+
+test('of several that would take the place of one session the first does', async (t) => {
+  const { url, session, fromPage, inBrowser } = await server(t)
+  const { account: vic, cookie } = await inBrowser('Vic')
+  const names = ['Bob', 'Cleo', 'Dan', 'Eve']
+  const become = (name: string) => fromPage(cookie, { name, replace: vic.user.id })
+  const answers = await Promise.all(names.map(become))
+  const statuses = answers.map(({ status }) => status)
+  assert.deepEqual([...statuses].sort(), [201, 409, 409, 409])
+  const taken = await Promise.all(
+    names.map(async (name) => (await post(`${url}/api/session`, { name })).status),
+  )
+  assert.deepEqual(
+    taken,
+    statuses.map((status) => (status === 201 ? 409 : 201)),
+    'no name is owned by a session that nobody has',
+  )
+  assert.equal(await refusalOf(await become('Fay')), '409 conflict', 'nor later')
+  assert.equal((await session(vic)).status, 401)
+})
+
+test('a good cookie beside a token that is none, or that is another: none is left behind', async (t) => {
+  const { url, session, inBrowser } = await server(t)
+  const { account: vic, cookie } = await inBrowser('Vic')
+  const ann = await signIn(url, 'Ann')
+  const ask = (token: string, method: string, body?: object, origin = url) =>
+    fetch(`${url}/api/session`, {
+      method,
+      headers: {
+        ...{ 'content-type': 'application/json', cookie, authorization: `Bearer ${token}` },
+        ...(origin && { origin }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  for (const [token, body] of [
+    ['nonsense', { name: 'Bob' }],
+    ['nonsense', { name: 'Bob', replace: ann.user.id }],
+    [ann.token, { name: 'Bob', replace: ann.user.id }],
+    [ann.token, { name: 'Bob', replace: vic.user.id }],
+  ] as const) {
+    assert.equal(await refusalOf(await ask(token, 'POST', body)), '409 conflict')
+  }
+  const body = { name: 'Bob', replace: vic.user.id }
+  assert.equal(await refusalOf(await ask('nonsense', 'POST', body, '')), '403 forbidden')
+  assert.deepEqual([(await session(vic)).status, (await session(ann)).status], [200, 200])
+  const bob = (await (await ask('nonsense', 'POST', body)).json()) as Account
+  assert.equal((await session(vic)).status, 401)
+  assert.equal((await ask(bob.token, 'DELETE')).status, 204)
+
+  const { account: eve, cookie: hers } = await inBrowser('Eve')
+  const headers = { authorization: `Bearer ${ann.token}`, cookie: hers }
+  assert.equal((await fetch(`${url}/api/session`, { method: 'DELETE', headers })).status, 204)
+  assert.deepEqual([(await session(ann)).status, (await session(eve)).status], [401, 401])
 })
 
 test('a session that is over stands in nobody’s way', async (t) => {

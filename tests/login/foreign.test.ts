@@ -97,10 +97,16 @@ test('a browser that is signed in stays so, unless the token is to replace the s
       headers: { authorization: `Bearer ${other}`, cookie: `hearth=${answer.token}`, origin: url },
       body,
     })
-  for (const body of [null, '{}', 'true', '{"replace":false}']) {
+  for (const body of [
+    null,
+    '{}',
+    'true',
+    '{"replace":true}',
+    `{"replace":"${crypto.randomUUID()}"}`,
+  ]) {
     assert.equal((await from(body)).status, 409, `${body}`)
   }
-  const replaced = await from('{"replace":true}')
+  const replaced = await from(JSON.stringify({ replace: answer.user.id }))
   assert.deepEqual([replaced.status, (await replaced.json()).user.name], [201, 'Bob'])
   const headers = { authorization: `Bearer ${answer.token}` }
   assert.equal((await fetch(`${url}/api/session`, { headers })).status, 401)

@@ -231,6 +231,33 @@ test('… nor by one who clicks on and on, in a game that the site before began'
   await pressOnAndOn(vic, question(vic).getByRole('button', { name: 'Enter trap' }))
 })
 
+test('yes is said of whom the question names: another tab became somebody else', async (t) => {
+  const { url, browser, addressOf, isGood } = await setUp(t)
+  const address = await addressOf()
+  const vic = await enter(browser, url, 'Vic')
+  const tab = { page: await vic.page.context().newPage(), complaints: [] }
+  await tab.page.goto(address)
+  await question(tab).getByText('You are Vic here. Become Mallory?').waitFor()
+  const inPage = { page: await vic.page.context().newPage(), complaints: [] }
+  await inPage.page.goto(url)
+  await composer(inPage).waitFor()
+  await inPage.page.evaluate((hash) => void (location.hash = hash), new URL(address).hash)
+  await question(inPage).waitFor()
+
+  await button(vic, 'Sign out').click()
+  await vic.page.getByLabel('Your name').fill('Wanda')
+  await vic.page.keyboard.press('Enter')
+  await composer(vic).waitFor()
+  await isOut(inPage)
+  await soon(() => question(inPage).count(), 0, 'the question left with whom it was about')
+  await answer(tab, 'Become Mallory')
+  await question(tab).getByText('You are Wanda here. Become Mallory?').waitFor()
+  assert.deepEqual([await whoIs(tab), await isGood(secretOf(address))], ['Wanda', true])
+  await answer(tab, 'No, stay Wanda')
+  await soon(() => tab.page.locator('#me').textContent(), 'Wanda')
+  assert.deepEqual(vic.complaints, [])
+})
+
 test('what was not sent yet is spoken of, and kept by who stays', async (t) => {
   const { url, browser, addressOf, hub } = await setUp(t)
   const vic = await enter(browser, url, 'Vic')

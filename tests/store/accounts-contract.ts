@@ -9,6 +9,7 @@ import type { TestClock } from '../helpers.ts'
 
 const DAY = 86_400_000
 
+const FAR = new Date('2100-01-01')
 const TAB = { address: '192.0.2.1', agent: 'Mozilla/5.0 (X11; Linux) Firefox/140.0' }
 const PHONE = { address: '2001:db8::', agent: null }
 
@@ -68,6 +69,39 @@ export async function accountsContract(
       [false, false],
     )
   })
+
+  check(
+    'a session in the place of others ends them; when one is over, nothing is done',
+    async (opened) => {
+      const { accounts } = opened
+      const ann = (await accounts.addGuest('Ann', 'h1'))!
+      await addDevice(accounts, 'h1', 'h2')
+      const ways = [
+        (hash: string, instead: string[]) => accounts.addGuest('Bob', hash, { ...TAB, instead }),
+        (hash: string, instead: string[]) => accounts.addAdmin('Root', hash, { ...TAB, instead }),
+        (hash: string, instead: string[]) =>
+          accounts.addForeign('iss sub', 'Cleo', hash, FAR, { ...TAB, instead }),
+        (hash: string, instead: string[]) => accounts.addDevice('h1', hash, { ...TAB, instead }),
+      ]
+      for (const way of ways) {
+        assert.equal(await way('h9', ['h2', 'none']), null)
+        assert.equal(await accounts.session('h9'), null)
+      }
+      assert.ok(await accounts.session('h2'))
+      assert.equal(await accounts.addGuest('Ann', 'h3', { ...TAB, instead: ['h1', 'h2'] }), null)
+      assert.ok(await accounts.session('h1'), 'what is refused ends nothing')
+      const bob = await accounts.addGuest('Bob', 'h3', { ...TAB, instead: ['h1', 'h2'] })
+      assert.equal(bob?.user.name, 'Bob')
+      assert.deepEqual([await accounts.session('h1'), await accounts.session('h2')], [null, null])
+      const next = await accounts.addGuest('Ann', 'h4')
+      assert.notEqual(next?.user.id, ann.user.id, 'the name was free')
+      const tries = ['Dan', 'Eve', 'Fay'].map((name, nth) =>
+        accounts.addGuest(name, `t${nth}`, { ...TAB, instead: ['h4'] }),
+      )
+      const made = (await Promise.all(tries)).filter((session) => session !== null)
+      assert.equal(made.length, 1, 'of several at once the first takes the place')
+    },
+  )
 
   check('another device is the same user, as long as the first holds', async ({ accounts }) => {
     const first = await accounts.addGuest('Ann', 'h1')
