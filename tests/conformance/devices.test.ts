@@ -19,7 +19,10 @@ const HOUR = 3_600_000
 const DAY = 24 * HOUR
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
 
-/** Days go by, though no timer does: hours of ticks would only take long. */
+/**
+ * Days go by, though no timer does: hours of ticks would only take long. With it goes a `newsKeptMs`
+ * beyond them, or everybody is sent away to come again, as after a long stop.
+ */
 class Calendar extends TestClock {
   daysAhead = 0
 
@@ -172,7 +175,10 @@ test('a device that is signed out again at once is told of all the same', async 
 test('a session that a socket or a stream uses does not idle out under it', async (t) => {
   const clock = new Calendar()
   const touchMs = 2_000
-  const { url, devices, holds } = await server(t, { clock, limits: { touchMs, silenceMs: 1e9 } })
+  const { url, devices, holds } = await server(t, {
+    clock,
+    limits: { touchMs, silenceMs: 1e9, newsKeptMs: 400 * DAY },
+  })
   const [ann, eve, bob] = [
     await signIn(url, 'Ann'),
     await signIn(url, 'Eve'),
@@ -200,7 +206,10 @@ test('a session that a socket or a stream uses does not idle out under it', asyn
 
 test('a session that idled out closes what is open, and its name goes to one alone', async (t) => {
   const clock = new Calendar()
-  const { url, holds } = await server(t, { clock, limits: { silenceMs: 1e9 } })
+  const { url, holds } = await server(t, {
+    clock,
+    limits: { silenceMs: 1e9, newsKeptMs: 400 * DAY },
+  })
   const [ann, bob] = [await signIn(url, 'Ann'), await signIn(url, 'Bob')]
   const [first, second] = [await connect(t, url, ann), await connect(t, url, bob)]
   await clock.advance(2_000)
