@@ -6,7 +6,7 @@ import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import { descriptorLimit, descriptorShortage } from '../src/descriptors.ts'
 import { RawSocket, request } from './conformance/raw.ts'
-import { signIn } from './helpers.ts'
+import { signIn, tempFolder } from './helpers.ts'
 import { serverCommand, startProgram } from './process.ts'
 import { openWire, takeTickets } from './wire.ts'
 
@@ -54,19 +54,27 @@ test('a server that may open too little starts, and says so', async (t) => {
 })
 
 test('silent connections that take all descriptors: who is in goes on, and newcomers are accepted again', async (t) => {
-  const command = ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"', ...serverCommand()]
-  const server = startProgram(t, command, { PORT: '0', DATA_FILE: ':memory:' })
+  const command = ['sh', '-c', 'ulimit -n 128; exec "$0" "$@"', ...serverCommand()]
+  const server = startProgram(t, command, { PORT: '0', DATA_FILE: `${tempFolder(t)}/hearth.db` })
   const url = await server.says(/Hearth is at (http:\S+\d)/)
   const { token } = await signIn(url, 'Ann')
   const [ticket] = await takeTickets(url, token, 1)
   const ann = await openWire(t, url, ticket!)
   ann.send({ type: 'join', room: 'lobby', limit: 0 })
   await ann.until(() => ann.all('joined').length === 1)
+  // A search, by a connection that is there before.
+  const find = new RawSocket(t, url)
+  const authorization = `Bearer ${token}`
+  const search = request('/api/rooms/lobby/search?q=here', { Authorization: authorization })
+  find.write(request('/livez'))
+  await find.until(() => find.answers === 1)
   const silent = Array.from({ length: 200 }, () => new RawSocket(t, url))
   await server.says(/connection refused|no connection is accepted/)
   const id = crypto.randomUUID()
   ann.send({ type: 'say', room: 'lobby', id, body: 'still here' })
   await ann.until(() => ann.all('message').some((entry) => entry.id === id))
+  find.write(search)
+  await find.until(() => find.answers === 2)
   for (const { socket } of silent) socket.destroy()
   const end = performance.now() + PATIENCE_MS
   while (!(await isAccepted(t, url))) assert.ok(performance.now() < end, 'nobody is accepted')

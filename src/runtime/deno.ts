@@ -21,7 +21,7 @@ const REQUESTS_PER_TURN = 32
 /** After a server that gave up accepting, until the next one. ms */
 const SHORTEST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
-/** Descriptors that have to be free for the next one: else it would give up at once. */
+/** Descriptors that have to be free for the next one, which would give up at once, or a thread. */
 const LEAST_ROOM = 16
 
 const UNCLEAR: Answer = { status: 400, headers: {}, body: '' }
@@ -112,6 +112,7 @@ export const runtime: Runtime = {
   encode: (text) => ({ data: text, size: Buffer.byteLength(text) }),
 
   openSqlite,
+  assertRoom,
 }
 
 /**
@@ -243,7 +244,7 @@ function serveForGood(
   return { port: open(options.port), close }
 }
 
-/** @throws what the system says when it lets so few files be open that accepting would end at once */
+/** @throws what the system says when it lets too few files be open */
 function assertRoom() {
   const files: Deno.FsFile[] = []
   try {

@@ -133,6 +133,7 @@ export const runtime: Runtime = {
   },
 
   openSqlite,
+  assertRoom: () => {},
 }
 
 /**

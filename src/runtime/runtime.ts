@@ -31,6 +31,11 @@ export interface Runtime {
    * @throws {import('./sqlite.js').NoSoundSqlite} when there is none that can be trusted
    */
   openSqlite(file: string): Sqlite
+  /**
+   * Where a thread that finds no descriptor ends the process.
+   * @throws what the system says when there are too few for one
+   */
+  assertRoom(): void
 }
 
 export interface ServeOptions {

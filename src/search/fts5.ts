@@ -32,7 +32,7 @@ const NEXT = `
 /** $2 a JSON array of seqs. */
 const FOUND = pageOf('m.seq IN (SELECT value FROM json_each($2))')
 
-/** @param searcher  default: on a thread, started at the first search */
+/** @param searcher  default: on a thread */
 export function createFts5(
   file: Pick<DataFile, 'sql' | 'db' | 'file'>,
   clock: Clock,

@@ -1,6 +1,7 @@
 /** Searches in the SQLite file, one after the other, on a thread beside the event loop. */
 
 import { Worker } from 'node:worker_threads'
+import { runtime } from '#runtime'
 import type { Clock } from '../clock.ts'
 import type { SqliteValue } from '../runtime/runtime.ts'
 import { LogUnavailable, SearchTooLong } from '../store/log.ts'
@@ -41,7 +42,7 @@ interface Waiting {
 
 /**
  * @param text  the statement that finds `seq`s
- * @param start  starts the thread, at the first search and whenever one is gone
+ * @param start  starts the thread, at once and whenever a search finds it gone; may throw
  */
 export function createSearcher(
   { db, file }: Pick<DataFile, 'db' | 'file'>,
@@ -65,10 +66,13 @@ class ThreadSearcher implements Searcher {
   #thread: Thread | undefined
   #current: Waiting | undefined
   #isClosed = false
+  readonly #cancelStart: () => void
 
   constructor(clock: Clock, start: () => Thread) {
     this.#clock = clock
     this.#start = start
+    // The first search may come when nothing more can be opened.
+    this.#cancelStart = clock.after(0, () => this.#prepare())
   }
 
   search(values: SqliteValue[], onWork?: OnWork): Promise<number[]> {
@@ -86,6 +90,7 @@ class ThreadSearcher implements Searcher {
 
   async close() {
     this.#isClosed = true
+    this.#cancelStart()
     for (const { cancel, reject } of this.#queue.splice(0)) {
       cancel()
       reject(CLOSED)
@@ -95,14 +100,30 @@ class ThreadSearcher implements Searcher {
     await Promise.all(this.#threads.values())
   }
 
-  #next() {
+  #next(): void {
     if (this.#current || this.#queue.length === 0) return
     if (!this.#thread && this.#threads.size === THREADS) return
-    this.#thread ??= this.#open()
+    try {
+      this.#thread ??= this.#open()
+    } catch (error) {
+      const { cancel, reject } = this.#queue.shift()!
+      cancel()
+      reject(new LogUnavailable(`search: ${String(error)}`))
+      return this.#next()
+    }
     this.#current = this.#queue.shift()!
     // Only somebody who waits keeps the process from ending.
     this.#thread.ref()
     this.#thread.postMessage(this.#current.values)
+  }
+
+  #prepare() {
+    try {
+      this.#thread ??= this.#open()
+      if (!this.#current) this.#thread.unref()
+    } catch {
+      // Whoever searches is told.
+    }
   }
 
   #open() {
@@ -160,9 +181,11 @@ class ThreadSearcher implements Searcher {
 
 /**
  * Takes the values of the statement as a message, answers `{ rows }` or `{ error }`; `null` ends it.
+ * @throws when the system lets so little be open that the thread could not start
  * Without the options of this process: `tsx` would take longer to load than all the rest.
  */
 export function startThread(file: string, text: string): Worker {
+  runtime.assertRoom()
   return new Worker(READER, { workerData: { file, sql: text }, execArgv: [] })
 }
 

@@ -241,6 +241,37 @@ test('a thread that ends is replaced; whoever it was working for is told', async
   assert.equal(threads.length, 2)
 })
 
+test('the thread is there before any search; while none can be started, whoever asks is told', async (t) => {
+  const { db, file, log } = await open(t)
+  await log.append([say(ann, 'word')])
+  await seqs(log, 'word')
+  const clock = new TestClock()
+  let isFull = true
+  let started = 0
+  const searcher = createSearcher({ db, file }, clock, SEARCH, () => {
+    if (isFull) throw new Error('too many open files')
+    started += 1
+    return startThread(file, SEARCH)
+  })
+  t.after(() => searcher.close())
+  const word = ['"1/word"', 1, 2, 10]
+  await clock.advance(0)
+  const asked = [searcher.search(word), searcher.search(word)]
+  for (const refused of asked) await assert.rejects(refused, LogUnavailable)
+  isFull = false
+  assert.deepEqual(await searcher.search(word), [1])
+
+  const early = createSearcher({ db, file }, clock, SEARCH, () => {
+    started += 1
+    return startThread(file, SEARCH)
+  })
+  t.after(() => early.close())
+  await clock.advance(0)
+  assert.equal(started, 2)
+  assert.deepEqual(await early.search(word), [1])
+  assert.equal(started, 2)
+})
+
 test('what takes too long is given up, and does not stop the others; too many are refused', async (t) => {
   const { db, file } = await open(t)
   const clock = new TestClock()
