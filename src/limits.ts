@@ -75,8 +75,9 @@ export const DEFAULT_LIMITS = {
   searchesAtOnce: 2,
   searchesWaiting: 4,
   searchWaitMs: 4_000,
-  /** A search costs one more read for each of these beyond the first. ms */
+  /** A search costs one more read for each of these beyond the first, ms; and as many at most. */
   searchMsPerRead: 50,
+  readsPerSearch: 10,
   /** Memberships for which the list of rooms costs one more. */
   roomsPerRead: 100,
   /** Of a list of rooms so many are read in one turn, within which SQLite holds up the event loop. */

@@ -74,7 +74,7 @@ async function readMessages(c: RoomContext, services: Services) {
 }
 
 async function searchMessages(c: RoomContext, services: Services, turns: Turns) {
-  const { hub, search, config, clock } = services
+  const { hub, search, config } = services
   if (!search) return problem(c, 'not_found', { detail: 'search is switched off here' })
   const query = v.safeParse(Search, c.req.query())
   if (!query.success) return problem(c, 'invalid', { detail: explain(query.issues) })
@@ -85,22 +85,15 @@ async function searchMessages(c: RoomContext, services: Services, turns: Turns) 
   const { id } = c.var.session.user
   const address = addressOf(c, config)
   const page = await turns.run(id, address, async () => {
-    const started = clock.now()
-    let workedMs: number | undefined
-    try {
-      return await search.search(room, q, limit, before, (ms) => (workedMs = ms))
-    } finally {
-      // To wait behind others costs nothing, where it can be told from work.
-      const price = searchPrice(workedMs ?? clock.now() - started, config.limits)
-      hub.pay('reads', id, address, price)
-    }
+    const onWork = (ms: number) => hub.pay('reads', id, address, searchPrice(ms, config.limits))
+    return search.search(room, q, limit, before, onWork)
   })
   return c.json({ room, epoch: hub.log.epoch, ...fitPage(page, config.limits.stepBytes) })
 }
 
-/** In reads, beside the one that was charged. None is so dear that its user reads nothing for long. */
-function searchPrice(ms: number, { searchMsPerRead, readBurst }: Limits) {
-  return Math.min(readBurst, Math.max(0, ms / searchMsPerRead - 1))
+/** In reads, with the one that was charged before. */
+function searchPrice(ms: number, { searchMsPerRead, readsPerSearch }: Limits) {
+  return Math.min(readsPerSearch, Math.max(1, ms / searchMsPerRead)) - 1
 }
 
 async function postMessage(c: RoomContext, services: Services) {

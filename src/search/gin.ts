@@ -3,6 +3,7 @@
  * What is common is found among the newest, what is rare by its keys (postgres-functions.sql).
  */
 
+import type { Clock } from '../clock.ts'
 import { createReadAuthors } from '../store/authors.ts'
 import { pageOf, readPage } from '../store/reads.ts'
 import { SearchTooLong } from '../store/log.ts'
@@ -39,7 +40,7 @@ export const SQL = {
     WHERE head > coalesce(indexed.seq, 0) ORDER BY room`,
 }
 
-export function createGin(sql: Sql): WordIndex {
+export function createGin(sql: Sql, clock: Clock): WordIndex {
   const readAuthors = createReadAuthors(sql)
   return {
     step: (room) => sql.run(() => step(room)),
@@ -47,11 +48,18 @@ export function createGin(sql: Sql): WordIndex {
       sql.run(function* () {
         return (yield* rows<{ room: string }>(SQL.behind)).map(({ room }) => room)
       }),
-    find: (room, phrases, limit, before) => {
+    find: (room, phrases, limit, before, onWork) => {
       const most = phrases.length > 0 ? limit + 1 : 0
       const keys = phrases.map((each) => toKeys(room, each)).join(' & ')
       const values = [room, before, most, phrases.map(toPattern), keys]
-      return sql.run(() => readPage(readAuthors, SQL.search, limit, values)).catch(refuseSearch)
+      let started: number | undefined
+      // It begins when there is a connection for it.
+      const search = function* () {
+        started = clock.now()
+        return yield* readPage(readAuthors, SQL.search, limit, values)
+      }
+      const tell = () => started !== undefined && onWork?.(clock.now() - started)
+      return sql.run(search).catch(refuseSearch).finally(tell)
     },
     close: async () => {},
   }

@@ -43,7 +43,7 @@ export interface SearchOptions {
 export async function openSearch({ sql, file, ...options }: SearchOptions): Promise<Search> {
   const index = file
     ? (await import('./fts5.ts')).createFts5(file, options.clock)
-    : (await import('./gin.ts')).createGin(sql)
+    : (await import('./gin.ts')).createGin(sql, options.clock)
   return createSearch(index, options)
 }
 

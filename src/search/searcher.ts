@@ -17,7 +17,7 @@ const READER = new URL('../runtime/reader.js', import.meta.url)
 export interface Searcher {
   /**
    * The `seq`s that its statement finds.
-   * @param onWork  hears how long that took, without the wait for others. ms
+   * @param onWork  hears how long that took, also when it was given up, without the wait for others. ms
    * @throws {SearchTooLong} when there is no answer in time, or too many wait for theirs
    * @throws {LogUnavailable} when it cannot be asked
    */
@@ -53,7 +53,13 @@ export function createSearcher(
   if (file !== ':memory:') return new ThreadSearcher(clock, start)
   // Nobody else can open what is in memory, and nobody keeps much there.
   const statement = db.prepare(text)
-  return { search: async (values) => toSeqs(statement.all(...values)), close: async () => {} }
+  const search: Searcher['search'] = async (values, onWork) => {
+    const started = clock.now()
+    const found = statement.all(...values)
+    onWork?.(clock.now() - started)
+    return toSeqs(found)
+  }
+  return { search, close: async () => {} }
 }
 
 const CLOSED = new LogUnavailable('the log is closed')
@@ -65,6 +71,7 @@ class ThreadSearcher implements Searcher {
   readonly #threads = new Map<Thread, Promise<unknown>>()
   #thread: Thread | undefined
   #current: Waiting | undefined
+  #currentSince = 0
   #isClosed = false
   readonly #cancelStart: () => void
 
@@ -112,6 +119,7 @@ class ThreadSearcher implements Searcher {
       return this.#next()
     }
     this.#current = this.#queue.shift()!
+    this.#currentSince = this.#clock.now()
     // Only somebody who waits keeps the process from ending.
     this.#thread.ref()
     this.#thread.postMessage(this.#current.values)
@@ -166,6 +174,7 @@ class ThreadSearcher implements Searcher {
   /** It ends when it has its answer: a thread cut off in a query may take the process with it. */
   #giveUp(reason: Error) {
     const old = this.#thread
+    this.#current?.onWork?.(this.#clock.now() - this.#currentSince)
     old?.postMessage(null)
     if (old) this.#fail(old, reason)
   }

@@ -87,7 +87,7 @@ export interface Search {
    * `phrasesOf` reads it: ascending, as of now, with `more` when there are older ones. It MUST find
    * a message by its newest words and by no others, in this room and in no other, and a deleted one
    * never; every message that was on disk when it was asked, and nothing in a query fails.
-   * @param onWork  hears how long the database looked, where that is known: without any wait. ms
+   * @param onWork  hears how long the database looked, also in vain, without any wait. ms
    * @throws {SearchTooLong} when it would take too long
    */
   search(

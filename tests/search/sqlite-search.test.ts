@@ -276,24 +276,31 @@ test('what takes too long is given up, and does not stop the others; too many ar
   const { db, file } = await open(t)
   const clock = new TestClock()
   const threads: FakeThread[] = []
+  const worked: [name: string, ms: number][] = []
   const searcher = createSearcher({ db, file }, clock, SEARCH, () => {
     threads.push(new FakeThread())
     return threads.at(-1)! as unknown as Worker
   })
   const ask = (name: string) =>
-    searcher.search([name]).then(
-      (found) => found.join(),
-      (error: unknown) =>
-        error instanceof SearchTooLong ? 'too long' : error instanceof LogUnavailable && 'gone',
-    )
+    searcher
+      .search([name], (ms) => worked.push([name, ms]))
+      .then(
+        (found) => found.join(),
+        (error: unknown) =>
+          error instanceof SearchTooLong ? 'too long' : error instanceof LogUnavailable && 'gone',
+      )
   const slow = ask('slow')
   await clock.advance(3_000)
   const next = ask('next')
   await clock.advance(1_000)
   assert.equal(await slow, 'too long')
   assert.deepEqual(threads[0]!.told, [['slow'], null], 'it is asked to end, and not cut off')
-  threads[1]!.emit('message', { rows: [{ seq: 7 }, { seq: 3 }] })
+  threads[1]!.emit('message', { rows: [{ seq: 7 }, { seq: 3 }], ms: 5 })
   assert.equal(await next, '7,3')
+  assert.deepEqual(worked, [
+    ['slow', 4_000],
+    ['next', 5],
+  ])
 
   const stuck = ask('stuck')
   await clock.advance(2_000)
