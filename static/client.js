@@ -273,8 +273,11 @@ export class Client {
   #onEvent(event) {
     // Another tab may have signed out and in again, and tickets are given to whoever is there now.
     if (event.type === 'welcome' && event.user.id !== this.user.id) return this.connection.end()
-    if (event.type === 'welcome') this.#joinAll()
-    else if (event.type === 'ping') this.#checkHeads(event.heads)
+    if (event.type === 'welcome') {
+      // Who signs in with an issuer's name may have been given another one.
+      this.user = event.user
+      this.#joinAll()
+    } else if (event.type === 'ping') this.#checkHeads(event.heads)
     else if (event.type === 'error') this.#refused(event)
     else if (event.type === 'device') this.#onNews(event)
     else this.#inRoom(event)

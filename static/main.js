@@ -256,6 +256,7 @@ function drawNow(client) {
   setText(find('status', HTMLElement), status || (page.word ?? ''))
   setLine(find('typing', HTMLElement), hint ? [hint] : typingLine(room.typing))
   find('composer', HTMLElement).hidden = room.shut !== undefined
+  setText(find('me', HTMLElement), user.name)
   composer.open(room.name)
   talk.render(room, outbox.of(room.name), user)
   if (talk.hasSeenAll && document.visibilityState === 'visible') room.markRead()

@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { after, test, type TestContext } from 'node:test'
+import { hashSecret, newSecret } from '../src/auth/secrets.ts'
+import { systemClock } from '../src/clock.ts'
 import type { Hearth } from '../src/hearth.ts'
-import type { Limits } from '../src/limits.ts'
+import { DEFAULT_LIMITS, type Limits } from '../src/limits.ts'
+import { createAccounts } from '../src/store/accounts.ts'
 import { knock } from './conformance/raw.ts'
 import {
   connect,
@@ -317,6 +320,34 @@ test('a node that missed Postgres until it is forgotten who must go sends all aw
     const ticket = await post(`${cut.two.url}/api/ticket`, {}, account.token)
     assert.ok([401, 403].includes(ticket.status), `${ticket.status}`)
   }
+})
+
+test('a name that is taken away is gone from open sockets, too, on every node', async (t) => {
+  const admin = 'correct horse battery'
+  const DATABASE_URL = await (await sharedPostgres()).lendDatabase(t)
+  const nodes = await startNodes(t, 2, { DATABASE_URL, ADMIN_TOKEN: admin })
+  const [one, two] = nodes as [Hearth, Hearth]
+  for (const { hub } of nodes) hub.bus.publish = () => {}
+  // A guest of such a name is from before names were reserved.
+  const { sql } = await openDatabase(t, DATABASE_URL)
+  const token = newSecret()
+  const guest = await createAccounts(sql, DEFAULT_LIMITS, systemClock).addGuest(
+    'Admin',
+    hashSecret(token),
+  )
+  const account = { user: guest!.user, token }
+  const open = await connect(t, two.url, account)
+  const url = `${two.url}/api/rooms/lobby/events`
+  const stream = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
+  await open.join('lobby')
+  await signIn(one.url, 'Admin', { admin })
+  assert.equal(await open.closeCode(), 4000)
+  assert.match(await stream.text(), /event: bye\ndata: .*4000/)
+  const again = await connect(t, two.url, account)
+  assert.equal(again.all('welcome')[0]?.user.name, 'someone')
+  await again.join('lobby')
+  assert.equal((await again.say('lobby', 'me again')).author.name, 'someone')
+  assert.equal(again.closed, null)
 })
 
 test('who comes in on another node is told of and listed here, and seen wherever it reads', async (t) => {

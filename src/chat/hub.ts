@@ -119,6 +119,7 @@ export class Hub {
       sendAway: () => void this.#sendAway(),
       endSessions: (hashes, code) => this.endSessions(hashes, code),
       endMembership: (user, room, before) => this.endMembership(user, room, before),
+      endOldName: (user, name) => this.#endOldName(user, name),
       hearRead: (user, room, seq) => this.#hearRead(user, room, seq),
       tellDevice: (device) => this.#tellDevice(device),
     })
@@ -194,6 +195,13 @@ export class Hub {
     const ended = new Set(hashes)
     for (const connection of this.connections) {
       if (ended.has(connection.session)) connection.close(code)
+    }
+  }
+
+  /** What is open under a name that the user has no more comes again, under the one that is theirs. */
+  #endOldName(user: string, name: string) {
+    for (const connection of this.#users.get(user)?.connections ?? []) {
+      if (connection.user.name !== name) connection.close(CLOSE.RESTART)
     }
   }
 

@@ -29,6 +29,7 @@ export interface NeighboursOptions {
   /** What happened elsewhere, as on a hub. */
   endSessions(hashes: readonly string[], code: number): void
   endMembership(user: string, room: string, before: number): void
+  endOldName(user: string, name: string): void
   hearRead(user: string, room: string, seq: number): void
   tellDevice(device: AddedDevice): void
   /** Gets what nobody expected, for the operator. */
@@ -195,6 +196,7 @@ export class Neighbours {
     for (const device of devices) {
       if (!this.#told.has(device.hash)) this.#options.tellDevice(device)
     }
+    for (const { user, name } of news.renamed) this.#options.endOldName(user, name)
     this.#told = new Set(devices.map(({ hash }) => hash))
     // Who took a seat after the question may have joined again since.
     for (const { room, user } of memberships) this.#options.endMembership(user, room, asked)

@@ -86,9 +86,12 @@ export class Presence {
       return this.#onLocal(user, true)
     }
     present.seats += 1
-    if (present.absentSince === null) return
+    if (present.absentSince !== null) this.#absent -= 1
     present.absentSince = null
-    this.#absent -= 1
+    if (present.user.name === user.name) return
+    present.user = user
+    this.#hasChanged = true
+    this.#onLocal(user, true)
   }
 
   exit(user: User, now: number) {
@@ -130,7 +133,7 @@ export class Presence {
   #namedChange(): PresenceChange | null {
     const announced = this.#announced ?? new Map<string, User>()
     const present = this.#everybody()
-    const joined = [...present.values()].filter(({ id }) => !announced.has(id))
+    const joined = [...present.values()].filter(({ id, name }) => announced.get(id)?.name !== name)
     const left = [...announced.values()].filter(({ id }) => !present.has(id))
     this.#announced = present
     this.#announcedCount = present.size

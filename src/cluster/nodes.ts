@@ -51,7 +51,7 @@ export function createDirectory(
          left_us AS (DELETE FROM presence USING told WHERE presence.node = $1 AND NOT told.is_here
            AND presence.room = told.room AND presence.user_id = told.user_id)
          INSERT INTO presence SELECT $1, room, user_id, name FROM told WHERE is_here
-         ON CONFLICT DO NOTHING`,
+         ON CONFLICT (node, room, user_id) DO UPDATE SET name = excluded.name`,
         ...[node, JSON.stringify(told)],
       )
       return sql.run(() => save)

@@ -8,6 +8,7 @@ import {
   NOBODY,
   type NameKeys,
 } from '../auth/names.ts'
+import { revoke } from './nodes.ts'
 import { endInvitesOf } from './owners.ts'
 import { notePast } from './past-members.ts'
 import { endIdle, type Book } from './sessions.ts'
@@ -80,7 +81,7 @@ export function* adminOf(book: Book, own: OwnName): Work<UserRow | 'taken' | und
 function* renameAway(book: Book, id: string) {
   for (const name of namesLike(NOBODY)) {
     const own = { name, ...nameKeys(name) }
-    if ((yield* ownersOf(book, own)).length === 0) return yield* rename(id, own)
+    if ((yield* ownersOf(book, own)).length === 0) return yield* rename(book, id, own)
   }
   throw new Error('no name like this is free')
 }
@@ -96,7 +97,7 @@ export function* foreigner(book: Book, subject: string, wanted: string): Work<st
     const own = { name: variant, ...nameKeys(variant) }
     const owners = yield* ownersOf(book, own)
     if (owners.some(({ id }) => id !== known?.id)) continue
-    if (known) yield* rename(known.id, own)
+    if (known) yield* rename(book, known.id, own)
     const id = known?.id ?? (yield* addUser(own, 'member', subject))
     if (id) return id
   }
@@ -120,10 +121,12 @@ export function* addUser(
   return added?.id ?? null
 }
 
-function rename(id: string, { name, key, look }: OwnName) {
+/** Every node is told: what is open still goes by the old name, which somebody else may take. */
+function* rename({ sql }: Book, id: string, { name, key, look }: OwnName): Work<void> {
   const text = `UPDATE users SET name = $1, name_key = $2, name_look = $3,
     shared_key = NULL, shared_look = NULL WHERE id = $4`
-  return exec(text, name, key, look, id)
+  yield* exec(text, name, key, look, id)
+  yield* revoke(sql, [{ user_id: id }])
 }
 
 /** Frees the name of a guest without sessions, which can never come back. @returns whether it did */

@@ -48,6 +48,8 @@ export interface AddedDevice {
 }
 
 export interface News extends Ended {
+  /** Users that were given another name since then, which is theirs now. */
+  renamed: { user: string; name: string }[]
   /** What was added since then. */
   devices: AddedDevice[]
   /** The moment of this answer, by the clock that all nodes share. */
@@ -60,7 +62,7 @@ export interface News extends Ended {
 
 export type NewsLimits = Pick<Limits, 'newsOverlapMs' | 'newsKeptMs'>
 
-/** A session or a membership that ended, or a session that was added. */
+/** A session or a membership that ended, a session that was added, or, by id alone, a user renamed. */
 export interface Ending {
   session?: string
   /** Whether the user of the session is banned. */
@@ -110,9 +112,11 @@ export function* ended(
     made_at: number | string | null
     address: string | null
     agent: string | null
+    name: string | null
   }>(
-    `SELECT DISTINCT session, banned, room, user_id, device, made_at, address, agent
+    `SELECT DISTINCT session, revocations.banned, room, user_id, device, made_at, address, agent, name
      FROM revocations
+       LEFT JOIN users ON users.id = user_id AND room IS NULL AND device IS NULL
      WHERE at > $1 AND NOT EXISTS (SELECT 1 FROM members
        WHERE members.room = revocations.room AND members.user_id = revocations.user_id)`,
     new Date(from),
@@ -124,6 +128,7 @@ export function* ended(
       hash === null ? [] : [{ hash, banned: Boolean(banned) }],
     ),
     memberships: found.flatMap(({ room, user_id: user }) => (room && user ? [{ room, user }] : [])),
+    renamed: found.flatMap(({ user_id: user, name }) => (user && name ? [{ user, name }] : [])),
     devices: found.flatMap(({ device: hash, user_id: user, made_at: at, address, agent }) =>
       hash && user && at !== null ? [{ hash, user, at: new Date(at), address, agent }] : [],
     ),

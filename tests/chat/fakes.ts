@@ -26,6 +26,7 @@ const LONELY: Directory = {
     sessions: [],
     memberships: [],
     devices: [],
+    renamed: [],
     at: new Date(0),
     isIncomplete: false,
     isSomebodyMute: false,

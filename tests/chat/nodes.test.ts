@@ -390,6 +390,25 @@ test('a node without an answer in its first minute has everybody come again', as
   assert.equal(a.socket.code, 4000)
 })
 
+test('what is open under an old name comes again; what came again stays', async (t) => {
+  const { nodes, clock, network, directory } = openNodes(t, 2)
+  network.loses = () => true
+  const zoey = { ...ann, name: 'Zoey' }
+  const [old, other] = [nodes[0]!.connect(ann), nodes[1]!.connect(bob)]
+  for (const device of [old, other]) await device.join()
+  await clock.advance(3_000)
+  directory.renamed = [{ user: ann.id, name: 'Zoey' }]
+  await clock.advance(2_000)
+  assert.deepEqual([old.socket.code, other.socket.code], [4000, null])
+  const again = nodes[0]!.connect(zoey)
+  await again.join()
+  await clock.advance(12_000)
+  assert.equal(again.socket.code, null)
+  assert.deepEqual(other.all('presence').at(-1)?.joined, [zoey], 'and is shown so')
+  await again.ask(say())
+  assert.equal(again.all('message').at(-1)?.author.name, 'Zoey')
+})
+
 test('a seat taken after the question is not taken away by an old answer', async (t) => {
   const { nodes, clock, directory } = openNodes(t, 1)
   const a = nodes[0]!.connect(ann)

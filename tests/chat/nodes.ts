@@ -63,6 +63,7 @@ export class MemoryDirectory {
   readonly dead = new Set<string>()
   readonly mute = new Set<string>()
   devices: News['devices'] = []
+  renamed: News['renamed'] = []
   /** What nodes were told of late is forgotten. */
   isIncomplete = false
   ended: Ended | Promise<Ended> = { sessions: [], memberships: [] }
@@ -110,6 +111,7 @@ export class MemoryDirectory {
       news: async () => ({
         ...(await this.ended),
         devices: this.devices,
+        renamed: this.renamed,
         at: this.#clock.date(),
         isIncomplete: this.isIncomplete,
         isSomebodyMute: [...this.mute].some((name) => name !== node && isAlive(name)),

@@ -36,6 +36,23 @@ test('a short absence is not shown, however often', () => {
   assert.equal(presence.count, 1)
 })
 
+test('who comes back under another name is told, and counted once', () => {
+  const told: User[] = []
+  const presence = new Presence(LIMITS, (user, isHere) => void (isHere && told.push(user)))
+  const anna = { ...ann, name: 'Anna' }
+  presence.enter(ann)
+  presence.change(0)
+  presence.exit(ann, 1_000)
+  presence.enter(anna)
+  assert.deepEqual(presence.change(2_000), { count: 1, joined: [anna] })
+  assert.deepEqual(presence.members, [anna])
+  assert.deepEqual(told, [ann, anna])
+  presence.setRemote([{ ...bob, name: 'Bobby' }])
+  assert.deepEqual(presence.change(4_000), { count: 2, joined: [{ ...bob, name: 'Bobby' }] })
+  presence.setRemote([bob])
+  assert.deepEqual(presence.change(6_000), { count: 2, joined: [bob] })
+})
+
 test('users are counted, not connections', () => {
   const presence = new Presence(LIMITS)
   for (let n = 0; n < 3; n += 1) presence.enter(ann)

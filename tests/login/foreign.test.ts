@@ -113,6 +113,24 @@ test('a browser that is signed in stays so, unless the token is to replace the s
   assert.equal((await enter(token)).status, 201, 'whose own server has no cookie')
 })
 
+test('whom the issuer renames is not shown by the old name on an open socket', async (t) => {
+  const { url, clock, key, enter } = await setUp(t)
+  const { answer } = await enter(await tokenOf(key, { name: 'Zelda' }))
+  const zelda = await connect(t, url, answer)
+  await zelda.join('lobby')
+  await clock.advance(60_000)
+  assert.equal((await enter(await tokenOf(key, { name: 'Zoey' }))).answer.user.name, 'Zoey')
+  await clock.advance(60_000)
+  assert.equal(await zelda.closeCode(), 4000)
+  const zoey = await connect(t, url, answer)
+  assert.equal(zoey.all('welcome')[0]?.user.name, 'Zoey')
+  const next = (await enter(await tokenOf(key, { name: 'Zelda', sub: 'u2' }))).answer.user
+  assert.deepEqual([next.name, next.id === answer.user.id], ['Zelda', false])
+  await clock.advance(60_000)
+  await zoey.join('lobby')
+  assert.equal((await zoey.say('lobby', 'still me')).author.name, 'Zoey')
+})
+
 test('a session lasts 12 h at most, however long the token', async (t) => {
   const { key, enter } = await setUp(t)
   const { answer } = await enter(await tokenOf(key, { exp: START + 30 * 86_400 }))

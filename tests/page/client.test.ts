@@ -72,6 +72,13 @@ async function inLobby(options?: Parameters<typeof setUp>[0]) {
   return { ...all, room }
 }
 
+test('a user who was given another name goes by it from the next welcome on', async () => {
+  const { client, socket } = await inLobby()
+  assert.equal(client.user.name, me.name)
+  socket().tell({ ...welcome, user: { ...me, name: 'Zoey' } })
+  assert.deepEqual([client.user.id, client.user.name], [me.id, 'Zoey'])
+})
+
 test('a ticket, a socket with it, welcome, join, the newest page, the other rooms', async () => {
   const { socket, sent, room, client } = await inLobby({
     rooms: [{ room: 'garden', head: 9, read: 6, unread: 3 }],

@@ -20,7 +20,7 @@ const newsOf = async (node: Directory, since?: Date) => {
   return news
 }
 
-const NOTHING = { sessions: [], memberships: [], devices: [], isSomebodyMute: false }
+const NOTHING = { sessions: [], memberships: [], devices: [], renamed: [], isSomebodyMute: false }
 
 const here = (room: string, user = ann) => ({ room, user, isHere: true })
 const gone = (room: string, user = ann) => ({ room, user, isHere: false })
@@ -183,6 +183,24 @@ void test('the directory in Postgres', async (t) => {
     await a.renew(true)
     assert.equal(await count('revocations'), 0)
   })
+  await check('a user who has another name is told of, by the one of now', async (each) => {
+    const { a, b, db } = await setUp(each)
+    const accounts = createAccounts(db.sql, DEFAULT_LIMITS, systemClock)
+    const until = new Date(Date.now() + 3_600_000)
+    const add = async (name: string, hash: string) =>
+      (await accounts.addForeign('s1', name, hash, until))!.user
+    const { id } = await add('Zelda', 'h1')
+    assert.deepEqual(await newsOf(a), NOTHING)
+    await add('Zoey', 'h2')
+    assert.deepEqual((await newsOf(a)).renamed, [{ user: id, name: 'Zoey' }])
+    await add('Zora', 'h3')
+    await add('Zora', 'h4')
+    assert.deepEqual((await newsOf(a)).renamed, [{ user: id, name: 'Zora' }])
+    await a.savePresence([here('lobby', { id, name: 'Zoey' })])
+    await a.savePresence([here('lobby', { id, name: 'Zora' })])
+    assert.equal((await b.presence(['lobby'])).get('lobby')?.[0]?.name, 'Zora')
+  })
+
   await check(
     'a node that heard nothing for long is told all of it, while it is kept',
     async (each) => {
