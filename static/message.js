@@ -69,9 +69,10 @@ const renderOrder = (order) =>
 
 /** @param {string} text @param {string} [title]  what it means, also read out in its place */
 export function renderMark(text, title) {
-  if (!title) return el('span', { className: 'hint' }, text)
+  const className = 'hint mark'
+  if (!title) return el('span', { className }, text)
   const shown = el('span', { ariaHidden: 'true' }, text)
-  return el('span', { className: 'hint', title }, shown, el('span', { className: 'sr' }, title))
+  return el('span', { className, title }, shown, el('span', { className: 'sr' }, title))
 }
 
 /** @param {Row} row */

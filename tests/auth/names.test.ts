@@ -206,9 +206,21 @@ test('case, width, accents, signs and blanks make no other name', () => {
 
 test('names that speak for the chat are not for guests', () => {
   const reserved = `Admin|admin 2|ADMINS|Adm1n|Adrnin|Admin_1|Admin l|A d m i n|Ádmin|The Admin|Moderator
-    |Hearth|Hearth Support|hearth-admin|SYSTEM|Support Team|root|R00T|0wner|Staff 007|Administrator`
+    |Hearth|Hearth Support|hearth-admin|SYSTEM|Support Team|root|R00T|0wner|Staff 007|Administrator
+    |Ann Admin|Chief admin|Ann Owner 2|Owner Ann|Head Аdmin|Superadmin|Hearth Login|HearthBot`
   for (const name of reserved.split(/\s*\|/)) assert.ok(isReserved(name), name)
-  const free = ['Amanda Root', 'Adam', 'Theo', 'Modesty', 'Stafford', 'Ann', 'Team', 'Rootes', '2']
+  const free = [
+    'Amanda Root',
+    'Adam',
+    'Theo',
+    'Modesty',
+    'Stafford',
+    'Ann',
+    'Team',
+    'Rootes',
+    'Adminah Heart',
+    '2',
+  ]
   for (const name of free) assert.ok(!isReserved(name), name)
 })
 
