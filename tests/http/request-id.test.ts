@@ -32,7 +32,7 @@ test('every answer names its request, each another', async (t) => {
 test('what a request breaks, and what it ends, carries its name', async (t) => {
   const { hub, get, send, signIn, lines, facts } = openApp(t)
   const { bearer } = await signIn('Ann')
-  hub.log.rooms = () => Promise.reject(new Error('odd'))
+  hub.log.roomCount = () => Promise.reject(new Error('odd'))
   const broken = await get('/api/rooms', bearer)
   assert.equal(broken.status, 503)
   assert.deepEqual(facts, [{ request: broken.headers.get('x-request-id') }])

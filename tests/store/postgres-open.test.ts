@@ -277,7 +277,7 @@ void test('opening Postgres', async (t) => {
       ['unindexed', SQL.unindexed, [room]],
       ['enter', LOOK, [room, user!.id, 'hash-1', 100, now]],
       ['compare', comparing(db.sql), json({ room: 'room-1', seq: 200 }, { room, seq: 250 })],
-      ['rooms', ROOMS, [user!.id, user!.id]],
+      ['rooms', ROOMS, [user!.id, user!.id, '', 25]],
       ['saveReads', savingReads(db.sql), json({ room, user: user!.id, seq: 100 })],
     ]
     const explain = async (text: string, values: readonly unknown[], query: typeof db.query) => {
