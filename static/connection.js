@@ -29,6 +29,8 @@ const BACKOFF_MAX_MS = 20_000
 /** A connection that lasted this long was a good one: the backoff starts anew. */
 const STABLE_MS = 10_000
 
+/** `WebSocket.OPEN`, which a `WebSocket` of tests need not have. */
+const OPEN = 1
 const WITH_TOKEN = new Set(['say', 'edit', 'delete', 'react'])
 const nothing = () => {}
 
@@ -88,7 +90,8 @@ export class Connection {
    * @throws {v.ValiError<typeof ClientFrame>} when the frame is not one
    */
   send(frame) {
-    if (this.state !== 'open') return false
+    // A socket that is closing takes a frame, and drops it.
+    if (this.state !== 'open' || (this.#socket?.readyState ?? 0) > OPEN) return false
     const token = this.welcome?.tokenEveryMessage && WITH_TOKEN.has(frame.type)
     const checked = v.parse(ClientFrame, token ? { ...frame, token: this.#ticket } : frame)
     this.#socket?.send(JSON.stringify(checked))

@@ -116,6 +116,19 @@ test('after a cut it comes back with a new ticket, resumes, and then sends its o
   )
 })
 
+test('nothing is given to a socket that is closing, which would drop it', async () => {
+  const { client, clock, socket, sent } = await inLobby()
+  const closing = socket()
+  closing.readyState = 2
+  client.say('lobby', 'on the way out')
+  assert.deepEqual([sent('say'), client.outbox.size], [[], 1])
+  closing.end(1006)
+  clock.pass(500)
+  await settle()
+  socket().tell(welcome, joined({ from: 6, head: 5 }))
+  assert.equal(sent('say')[0]?.body, 'on the way out')
+})
+
 test('a repeat acknowledges, and so does a page; an error does not', async () => {
   const { client, socket, sent } = await inLobby()
   client.say('lobby', 'one')

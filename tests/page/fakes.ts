@@ -64,6 +64,7 @@ export class FakeClock implements Clock {
 export class FakeSocket {
   sent: Record<string, unknown>[] = []
   isClosed = false
+  readyState = 1
   onmessage?: (event: { data: unknown }) => void
   onclose?: (event: { code: number }) => void
 
