@@ -163,7 +163,17 @@ export function holdAppends(log: Log): () => void {
 /** An empty folder, gone when the test is over. */
 export function tempFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'hearth-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  t.after(async () => {
+    // A server's thread that has just begun may make a file in it meanwhile.
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return rmSync(folder, { recursive: true, force: true })
+      } catch (error) {
+        if (tries === 20) throw error
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  })
   return folder
 }
 
