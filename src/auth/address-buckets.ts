@@ -24,7 +24,8 @@ export class AddressBuckets {
 
   /** As a bucket's, of which something was taken before. */
   pay(address: string, tokens: number, now: number) {
+    const site = siteOf(address)
     this.#addresses.pay(address, tokens, now)
-    this.#sites.pay(siteOf(address) ?? '', tokens, now)
+    if (site !== null) this.#sites.pay(site, tokens, now)
   }
 }

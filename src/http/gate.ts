@@ -1,8 +1,8 @@
 /** Who may open a TCP connection at all: so many for each address, and in all. */
 
-import { clientAddress, siteOf } from '../auth/addresses.ts'
-import { createCounts, NODE } from './places.ts'
+import { clientAddress } from '../auth/addresses.ts'
 import type { Services } from './services.ts'
+import { createShares } from './shares.ts'
 
 /**
  * Behind a proxy all connections are the proxy's, which counts those of each address itself: only
@@ -16,25 +16,19 @@ export function createGate(
   room: number,
 ): (peer: string) => (() => void) | null {
   const { limits, trustProxy } = config
-  const inAll = Math.min(limits.connections + limits.sparePeers, room)
-  const ofAddress = limits.connectionsPerIp * limits.peersPerConnection
-  const counts = createCounts()
+  const shares = createShares({
+    inAll: Math.min(limits.connections + limits.sparePeers, room),
+    ofAddress: trustProxy > 0 ? Infinity : limits.connectionsPerIp * limits.peersPerConnection,
+    networksPerSite: limits.networksPerSite,
+  })
   return (peer) => {
     const address = clientAddress(peer, undefined, 0)
-    const site = siteOf(address)
-    const places = new Map([[NODE, inAll]])
-    if (trustProxy === 0) places.set(address, ofAddress)
-    if (trustProxy === 0 && site !== null) places.set(site, ofAddress * limits.networksPerSite)
-    const full = [...places].find(([key, most]) => counts.count(key) >= most)?.[0]
-    if (full !== undefined) {
-      const reason = full === NODE ? 'too many connections' : 'too many connections of this address'
-      const code = full === NODE ? 'unavailable' : 'too_many'
+    const refuse = (code: 'unavailable' | 'too_many', reason: string) => {
       journal.refusal('connection', { code, reason, address })
       return null
     }
-    const leaves = [...places.keys()].map((key) => counts.take(key))
-    return () => {
-      for (const leave of leaves) leave()
-    }
+    if (shares.isFull()) return refuse('unavailable', 'too many connections')
+    if (!shares.isFullFor(address)) return shares.take(address)
+    return refuse('too_many', 'too many connections of this address')
   }
 }

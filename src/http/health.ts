@@ -1,21 +1,18 @@
 /** `/livez`, `/readyz`, `/metrics`: for whoever runs this node, not for who talks on it. */
 
 import { Hono } from 'hono'
-import { AddressBuckets } from '../auth/address-buckets.ts'
 import { isSameSecret } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { bearerToken } from './auth.ts'
 import { problem } from './problem.ts'
-import { addressOf, type HearthEnv, type Services } from './services.ts'
+import { addressLimit } from './rate-limit.ts'
+import type { HearthEnv, Services } from './services.ts'
 
-const MINUTE_S = 60
 /** A node that drains is gone within `drainMs`; whoever asks again sooner finds nothing new. s */
 const RETRY_SECONDS = 1
 
 export function healthRoutes(services: Services): Hono<HearthEnv> {
-  const { config, clock, metrics } = services
-  const { sessionsPerMinute } = config.limits
-  const guesses = new AddressBuckets(sessionsPerMinute / MINUTE_S, sessionsPerMinute)
+  const { config, metrics } = services
   const routes = new Hono<HearthEnv>()
 
   routes.get('/livez', (c) => c.json({ status: 'ok' }))
@@ -27,15 +24,15 @@ export function healthRoutes(services: Services): Hono<HearthEnv> {
     return c.json(readiness, 503)
   })
 
-  routes.get('/metrics', async (c) => {
+  routes.get('/metrics', async (c, next) => {
     if (!metrics || config.metricsToken === undefined) return problem(c, 'not_found')
-    if (!isSameSecret(bearerToken(c) ?? '', config.metricsToken)) {
-      // The right token is never refused for what others guess.
-      const retryAfterMs = guesses.take(addressOf(c, config), clock.now())
-      if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
-      return problem(c, 'unauthorized', { detail: 'not the metrics token' })
-    }
+    // The right token is never refused for what others guess.
+    if (!isSameSecret(bearerToken(c) ?? '', config.metricsToken)) return next()
     return c.body(await metrics.read(), 200, { 'Content-Type': metrics.contentType })
+  })
+
+  routes.get('/metrics', addressLimit(config.limits.sessionsPerMinute, services), (c) => {
+    return problem(c, 'unauthorized', { detail: 'not the metrics token' })
   })
 
   return routes

@@ -1,10 +1,10 @@
 /** What nobody reads: so many bytes of answers for each address, and in all, wait for their readers. */
 
 import { STATUS } from '../../static/protocol.js'
-import { clientAddress, siteOf } from '../auth/addresses.ts'
+import { clientAddress } from '../auth/addresses.ts'
 import type { Answer, Asking, HoldAnswer } from '../runtime/runtime.ts'
-import { createCounts, NODE } from './places.ts'
 import type { Services } from './services.ts'
+import { createShares } from './shares.ts'
 
 const RETRY_AFTER_S = 10
 
@@ -19,35 +19,28 @@ export function createUnread(
 ): (asking: Asking) => HoldAnswer | Answer {
   const { connectionsPerIp, unreadBytes, unreadBytesInAll, networksPerSite } = config.limits
   const ofAddress = connectionsPerIp * unreadBytes
-  const held = createCounts()
-  const placesOf = ({ peer, forwardedFor }: Asking) => {
-    const address = clientAddress(peer, forwardedFor, config.trustProxy)
-    const site = siteOf(address)
-    const places = new Map([
-      [NODE, unreadBytesInAll],
-      [address, ofAddress],
-    ])
-    if (site !== null) places.set(site, ofAddress * networksPerSite)
-    return { address, places }
-  }
+  const held = createShares({ inAll: unreadBytesInAll, ofAddress, networksPerSite })
+  const addressOf = ({ peer, forwardedFor }: Asking) =>
+    clientAddress(peer, forwardedFor, config.trustProxy)
   return (asking) => {
-    const refusal = held.count(NODE) < ofAddress ? null : refusalOf(asking)
-    if (refusal) return refusal
-    return (bytes) => {
-      const leaves = [...placesOf(asking).places.keys()].map((key) => held.take(key, bytes))
-      return () => {
-        for (const leave of leaves) leave()
-      }
-    }
+    // No address is looked up for the many requests of a server that holds little.
+    const refusal = held.total() < ofAddress ? null : refusalOf(asking)
+    return refusal ?? ((bytes) => held.take(addressOf(asking), bytes))
   }
 
   function refusalOf(asking: Asking): Answer | null {
-    const { address, places } = placesOf(asking)
-    const full = [...places].find(([key, most]) => held.count(key) >= most)?.[0]
-    if (full === undefined) return null
-    const { method, target: path } = asking
-    const reason = full === NODE ? 'too many unread answers' : 'unread answers of this address'
-    const code = full === NODE ? 'unavailable' : 'too_many'
+    const address = addressOf(asking)
+    if (held.isFull()) return refuse(asking, address, 'unavailable', 'too many unread answers')
+    if (!held.isFullFor(address)) return null
+    return refuse(asking, address, 'too_many', 'unread answers of this address')
+  }
+
+  function refuse(
+    { method, target: path }: Asking,
+    address: string,
+    code: 'unavailable' | 'too_many',
+    reason: string,
+  ): Answer {
     journal.refusal('request', { code, reason, method, path, address })
     const retry = { 'retry-after': String(RETRY_AFTER_S) }
     return { status: STATUS[code], headers: { ...headers, ...retry }, body: '' }

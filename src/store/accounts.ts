@@ -16,7 +16,9 @@ import {
   countSessions,
   end,
   find,
+  holds,
   idleSince,
+  lockUser,
   type Book,
   type Origin,
   type Session,
@@ -136,15 +138,15 @@ export function createAccounts(
       sql.run(function* () {
         return yield* did(
           `SELECT id FROM users WHERE id = $1 AND kind = 'guest' AND NOT EXISTS (
-             SELECT 1 FROM sessions WHERE user_id = users.id AND hash <> $2 AND seen_at > $3
-               AND (expires_at IS NULL OR expires_at > $4))`,
+             SELECT 1 FROM sessions WHERE user_id = users.id AND hash <> $2
+               AND ${holds('$3', '$4')})`,
           ...[user.id, hash, idleSince(book), clock.date()],
         )
       }),
 
     endSessions: ({ hash, user }, all) =>
       sql.transaction(function* () {
-        yield* exec(`SELECT id FROM users WHERE id = $1 ${lock}`, user.id)
+        yield* lockUser(sql, user.id)
         const ended = yield* end(sql, user.id, all ? ALL : ['hash = $2', hash])
         yield* freeName(book, user.id)
         return all ? ended : [hash]
@@ -152,7 +154,7 @@ export function createAccounts(
 
     endDevices: ({ hash, user }, id) =>
       sql.transaction(function* () {
-        yield* exec(`SELECT id FROM users WHERE id = $1 ${lock}`, user.id)
+        yield* lockUser(sql, user.id)
         const which = id === undefined ? (['hash <> $2', hash] as const) : idIs(id)
         const ended = yield* end(sql, user.id, which)
         yield* freeName(book, user.id)

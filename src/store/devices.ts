@@ -1,5 +1,6 @@
 /** The devices that a user is signed in on, which are sessions: to be seen, ended, kept in use. */
 
+import { holds } from './sessions.ts'
 import { exec, rows, type Sql, type Work } from './sql.ts'
 
 /** A session as its user sees it. */
@@ -35,7 +36,7 @@ export function* devicesOf(user: string, idle: Date, now: Date): Work<Device[]> 
     agent: string | null
   }>(
     `SELECT hash, made_at, seen_at, address, agent FROM sessions
-     WHERE user_id = $1 AND seen_at > $2 AND (expires_at IS NULL OR expires_at > $3)
+     WHERE user_id = $1 AND ${holds('$2', '$3')}
      ORDER BY made_at IS NULL, made_at DESC, hash`,
     ...[user, idle, now],
   )
@@ -60,13 +61,13 @@ export function* keep(
   { now, idle, touched }: { now: Date; idle: Date; touched: Date },
 ): Work<string[]> {
   const given = JSON.stringify(hashes.map((hash) => ({ hash })))
-  const holds = `hash IN (SELECT value ->> 'hash' FROM ${dialect.each('$1')})
-    AND seen_at > $2 AND (expires_at IS NULL OR expires_at > $3)`
-  const stale = `SELECT hash FROM sessions WHERE ${holds} AND seen_at <= $4`
+  const good = `hash IN (SELECT value ->> 'hash' FROM ${dialect.each('$1')})
+    AND ${holds('$2', '$3')}`
+  const stale = `SELECT hash FROM sessions WHERE ${good} AND seen_at <= $4`
   yield* exec(
     `UPDATE sessions SET seen_at = $3 WHERE hash IN (${stale} ${dialect.lock('sessions', 'left out')})`,
     ...[given, idle, now, touched],
   )
-  const text = `SELECT hash FROM sessions WHERE ${holds}`
+  const text = `SELECT hash FROM sessions WHERE ${good}`
   return (yield* rows<{ hash: string }>(text, given, idle, now)).map(({ hash }) => hash)
 }

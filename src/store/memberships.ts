@@ -9,6 +9,7 @@ import { addMember, countMembers, isMember, readMembers } from './members.ts'
 import type { MembersOptions, MembersPage } from './members.ts'
 import { canCome, giveRoom, isPrivate, owns } from './owners.ts'
 import { notePast } from './past-members.ts'
+import { lockUser } from './sessions.ts'
 
 /** Kept in the database of the log; each method is atomic. */
 export interface Memberships {
@@ -192,8 +193,8 @@ export function roomCountOf(user: string): Work<number> {
 }
 
 /** Whether a user may be in no more rooms. Who joins one elsewhere at this moment is waited for. */
-export function* isFull({ dialect }: Sql, user: string, most: number): Work<boolean> {
-  yield* exec(`SELECT id FROM users WHERE id = $1 ${dialect.lock('users')}`, user)
+export function* isFull(sql: Sql, user: string, most: number): Work<boolean> {
+  yield* lockUser(sql, user)
   return (yield* roomCountOf(user)) >= most
 }
 

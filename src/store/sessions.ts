@@ -52,11 +52,21 @@ export function idleSince({ clock, limits }: Book) {
   return new Date(clock.date().getTime() - limits.idleSessionMs)
 }
 
+/** That a session holds: used since `idle`, and not over by `now`; both places of values. */
+export function holds(idle: string, now: string) {
+  return `seen_at > ${idle} AND (expires_at IS NULL OR expires_at > ${now})`
+}
+
+/** Locks the user's row, behind which is decided what the user has. */
+export function lockUser({ dialect }: Pick<Sql, 'dialect'>, user: string): Work<void> {
+  return exec(`SELECT id FROM users WHERE id = $1 ${dialect.lock('users')}`, user)
+}
+
 /** The session, if it holds. */
 export function* find(book: Book, hash: string): Work<Session | null> {
   const row = yield* first<SessionRow>(
     `SELECT sessions.*, users.name, users.kind FROM sessions JOIN users ON users.id = user_id
-     WHERE hash = $1 AND seen_at > $2 AND (expires_at IS NULL OR expires_at > $3)`,
+     WHERE hash = $1 AND ${holds('$2', '$3')}`,
     ...[hash, idleSince(book), book.clock.date()],
   )
   return row ? toSession(row, book.limits.idleSessionMs) : null
