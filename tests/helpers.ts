@@ -184,6 +184,26 @@ export interface Account {
   token: string
 }
 
+/** Asks a server's API as somebody. @returns gives the status, with the code of a problem, and the body */
+export function asker(url: string) {
+  return async (
+    method: string,
+    path: string,
+    { token }: Pick<Account, 'token'>,
+    body?: unknown,
+  ) => {
+    const response = await fetch(`${url}/api${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const answer: unknown = text === '' ? undefined : JSON.parse(text)
+    const code = v.is(protocol.Problem, answer) ? ` ${answer.code}` : ''
+    return { result: `${response.status}${code}`, answer }
+  }
+}
+
 export function post(url: string, body: unknown, token?: string) {
   return fetch(url, {
     method: 'POST',

@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test'
 import * as v from 'valibot'
 import * as protocol from '../../static/protocol.js'
 import {
+  asker,
   GENEROUS,
   newcomer,
   signIn,
@@ -18,17 +19,7 @@ import { RawSocket } from './raw.ts'
 async function setUp(t: TestContext, options: ServerOptions = {}) {
   const hearth = await startServer(t, { limits: { ...GENEROUS, absenceMs: 0 }, ...options })
   const { url } = hearth
-  const ask = async (method: string, path: string, { token }: Account, body?: unknown) => {
-    const response = await fetch(`${url}/api${path}`, {
-      method,
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    const answer: unknown = text === '' ? undefined : JSON.parse(text)
-    const code = v.is(protocol.Problem, answer) ? ` ${answer.code}` : ''
-    return { result: `${response.status}${code}`, answer }
-  }
+  const ask = asker(url)
   const ann = await newcomer(t, url, 'Ann')
   assert.equal((await ask('POST', '/rooms', ann.account, { room: 'den' })).result, '201')
   await ann.join('den')

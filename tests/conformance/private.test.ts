@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test'
 import * as v from 'valibot'
 import * as protocol from '../../static/protocol.js'
 import {
+  asker,
   connect,
   GENEROUS,
   newcomer,
@@ -22,17 +23,7 @@ const NOBODY = '00000000-0000-4000-8000-000000000000'
 
 async function setUp(t: TestContext, options: ServerOptions = {}) {
   const { url } = await startServer(t, { limits: GENEROUS, ...options })
-  const ask = async (method: string, path: string, { token }: Account, body?: unknown) => {
-    const response = await fetch(`${url}/api${path}`, {
-      method,
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    const answer: unknown = text === '' ? undefined : JSON.parse(text)
-    const code = v.is(protocol.Problem, answer) ? ` ${answer.code}` : ''
-    return { result: `${response.status}${code}`, answer }
-  }
+  const ask = asker(url)
   const invite = async (room: string, owner: Account, body: object = {}) => {
     const { result, answer } = await ask('POST', `/rooms/${room}/invites`, owner, body)
     assert.equal(result, '201')
