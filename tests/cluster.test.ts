@@ -98,6 +98,19 @@ async function talk(t: TestContext, nodes: Hearth[]) {
   }
 }
 
+/** Asks the API of a node as somebody, and for an answer that is none of a fault. @returns its body */
+function asks({ url }: Hearth) {
+  return async (method: string, path: string, { token }: Account, body?: object) => {
+    const response = await fetch(`${url}/api${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    assert.ok(response.ok, `${method} ${path}: ${response.status}`)
+    return response.status === 204 ? null : response.json()
+  }
+}
+
 test('three nodes on one Postgres are one chat', async (t) => {
   const nodes = await startCluster(t, 3)
   await talk(t, nodes)
@@ -194,15 +207,7 @@ test('who must go is gone on every node within five seconds, without any bus', a
   const NATS_URL = `nats://127.0.0.1:${await freePort()}`
   const nodes = await startCluster(t, 3, { NATS_URL, ADMIN_TOKEN: admin })
   const [one, two, three] = nodes as [Hearth, Hearth, Hearth]
-  const ask = async (method: string, path: string, { token }: Account, body?: object) => {
-    const response = await fetch(`${one.url}/api${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      ...(body && { body: JSON.stringify(body) }),
-    })
-    assert.ok(response.ok, `${method} ${path}: ${response.status}`)
-    return response.status === 204 ? null : response.json()
-  }
+  const ask = asks(one)
   const [ann, bob] = [await newcomer(t, one.url, 'Ann'), await newcomer(t, two.url, 'Bob')]
   const troll = await newcomer(t, three.url, 'Troll')
   const root = await signIn(two.url, 'Root', { admin })
@@ -249,29 +254,21 @@ async function startCutNode(t: TestContext, limits: Partial<Limits> = {}) {
 
 /** Four on the second node, of whom three must go, by what is asked of the first. */
 async function gatherBehind(t: TestContext, { one, two, admin }: Cut) {
-  const ask = async (method: string, path: string, token: string, body?: object) => {
-    const response = await fetch(`${one.url}/api${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      ...(body && { body: JSON.stringify(body) }),
-    })
-    assert.ok(response.ok, `${method} ${path}: ${response.status}`)
-    return response.status === 204 ? null : response.json()
-  }
+  const ask = asks(one)
   const root = await signIn(one.url, 'Root', { admin })
   const people = ['Ann', 'Bob', 'Eve', 'Otto'].map((name) => newcomer(t, two.url, name))
   const [ann, bob, eve, otto] = (await Promise.all(people)) as [Client, Client, Client, Client]
-  await ask('POST', '/rooms', ann.account.token, { room: 'den' })
-  const { invite } = await ask('POST', '/rooms/den/invites', ann.account.token, {})
+  await ask('POST', '/rooms', ann.account, { room: 'den' })
+  const { invite } = await ask('POST', '/rooms/den/invites', ann.account, {})
   for (const { account } of [bob, eve, otto]) {
-    await ask('POST', '/rooms/den/members', account.token, { invite })
+    await ask('POST', '/rooms/den/members', account, { invite })
   }
   for (const client of [ann, bob, eve, otto]) await client.join('den')
   /** Removed, banned and signed out. */
   const expelThem = async () => {
-    await ask('DELETE', `/rooms/den/members/${bob.account.user.id}`, ann.account.token)
-    await ask('DELETE', `/users/${eve.account.user.id}`, root.token)
-    await ask('DELETE', '/session', otto.account.token)
+    await ask('DELETE', `/rooms/den/members/${bob.account.user.id}`, ann.account)
+    await ask('DELETE', `/users/${eve.account.user.id}`, root)
+    await ask('DELETE', '/session', otto.account)
   }
   return { ann, bob, eve, otto, expelThem }
 }
