@@ -55,15 +55,18 @@ async function main() {
   if (!('tokens' in flood)) {
     console.log('ready')
     await lines.next()
-    console.log(JSON.stringify(await ('strangers' in flood ? harass(flood) : plague(flood))))
-    process.exit(0)
+    return report(await ('strangers' in flood ? harass(flood) : plague(flood)))
   }
   const clients = await Promise.all(flood.tokens.map((token) => enter(flood, token)))
   console.log('ready')
   await lines.next()
   const reports = await Promise.all(clients.map((client, index) => floodAs(flood, client, index)))
-  console.log(JSON.stringify(reports.flat()))
-  process.exit(0)
+  report(reports.flat())
+}
+
+/** The last word: who ends before a line longer than the buffer of a pipe is out cuts it off. */
+function report(seen: unknown) {
+  process.stdout.write(`${JSON.stringify(seen)}\n`, () => process.exit(0))
 }
 
 /** A new socket in the room; who has no frames left comes without. */
