@@ -12,7 +12,7 @@ import { messageRoutes } from './http/messages.ts'
 import { createPlaces } from './http/places.ts'
 import { healthRoutes } from './http/health.ts'
 import { invitationRoutes } from './http/invitations.ts'
-import { problem, refusalsTo, refuseCutBody } from './http/problem.ts'
+import { CutBody, problem, refusalsTo, throwCutBody } from './http/problem.ts'
 import { requestIds } from './http/request-id.ts'
 import { roomRoutes } from './http/rooms.ts'
 import { isSecure, isUpgrade, type HearthEnv, type Services } from './http/services.ts'
@@ -52,7 +52,7 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.use('/api/*', (c, next) => {
     if (!['POST', 'PUT'].includes(c.req.method)) return next()
     // A body in chunks is read here. What handlers throw goes to `onError`, and never comes by.
-    return limitBody(c, next).catch(() => refuseCutBody(c))
+    return limitBody(c, next).catch(throwCutBody)
   })
   app.route('/api', sessionRoutes(services))
   app.route('/api', deviceRoutes(services))
@@ -76,6 +76,11 @@ export function createApp(services: Services): Hono<HearthEnv> {
   app.notFound((c) => problem(c, 'not_found'))
   app.onError((error, c) => {
     const retry = { retryAfterMs: services.config.limits.logRetryMs }
+    if (error instanceof CutBody) {
+      // Deno cuts what is on its way when it ends: that is none of the sender's fault.
+      if (services.hub.isDraining) return problem(c, 'unavailable', retry)
+      return problem(c, 'invalid', { detail: error.message })
+    }
     if (error instanceof TooLong) {
       return problem(c, 'unavailable', { detail: error.message, ...retry })
     }

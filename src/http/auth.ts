@@ -7,7 +7,7 @@ import type { Session } from '../store/accounts.ts'
 import { hashSecret, markOf } from '../auth/secrets.ts'
 import type { Config } from '../config.ts'
 import { Buckets } from '../limits.ts'
-import { problem, refuseCutBody, type ProblemOptions } from './problem.ts'
+import { problem, throwCutBody, type ProblemOptions } from './problem.ts'
 import { isSecure, type HearthEnv, type Services } from './services.ts'
 
 /** Every port of a host shares its cookies: behind this, each log adds a mark of its own. */
@@ -43,7 +43,7 @@ export function signedIn(
     const askedAt = services.clock.now()
     const retryAfterMs = charge(session, askedAt)
     if (retryAfterMs > 0) return problem(c, 'rate_limited', { retryAfterMs })
-    if (WITH_BODY.includes(c.req.method) && !(await hasBody(c, services))) return refuseCutBody(c)
+    if (WITH_BODY.includes(c.req.method) && !(await hasBody(c, services))) throwCutBody()
     const isLate = services.clock.now() - askedAt > LATE_MS
     if (isLate && !(await findSession(c, services))) {
       return problem(c, 'unauthorized', {

@@ -52,6 +52,7 @@ export function refusalsTo({ config }: Pick<Services, 'config'>) {
 /**
  * The JSON body of a request.
  * @returns the parsed body, or the answer that refuses it
+ * @throws {CutBody}
  */
 export async function readBody<S extends v.GenericSchema>(
   c: Context,
@@ -63,17 +64,18 @@ export async function readBody<S extends v.GenericSchema>(
   if (type !== 'application/json') {
     return { refusal: problem(c, 'invalid', { status: 415, detail: 'send application/json' }) }
   }
-  const text = await c.req.text().catch(() => null)
-  if (text === null) return { refusal: refuseCutBody(c) }
+  const text = await c.req.text().catch(throwCutBody)
   const parsed = v.safeParse(schema, parseJson(text))
   if (parsed.success) return { body: parsed.output }
   const code = isTooLong(parsed.issues) ? 'too_long' : 'invalid'
   return { refusal: problem(c, code, { detail: explain(parsed.issues) }) }
 }
 
-/** Its sender went, or broke off, in the middle of it, which is no fault of ours. */
-export function refuseCutBody(c: Context): Response {
-  return problem(c, 'invalid', { detail: 'the body did not come whole' })
+/** A body that did not come whole. Its sender went or broke off, or we are about to end. */
+export class CutBody extends Error {}
+
+export function throwCutBody(): never {
+  throw new CutBody('the body did not come whole')
 }
 
 function parseJson(text: string): unknown {

@@ -379,3 +379,19 @@ test('a handshake that fails inside gives its place back', async (t) => {
   }
   assert.equal(faults.length, 4)
 })
+
+test('a body that is cut off is the sender’s fault, unless the server is about to end', async (t) => {
+  const { app, hub, signIn } = openApp(t)
+  const { bearer } = await signIn('Ann')
+  const post = (path: string) => {
+    const start = (controller: ReadableStreamDefaultController) =>
+      controller.error(new Error('cut'))
+    const headers = { ...bearer, 'content-type': 'application/json' }
+    const init = { method: 'POST', headers, body: new ReadableStream({ start }), duplex: 'half' }
+    return app.request(path, init as RequestInit)
+  }
+  const paths = ['/api/rooms', '/api/session', '/api/rooms/lobby/messages']
+  for (const path of paths) await assertProblem(await post(path), 400, 'invalid')
+  hub.isDraining = true
+  for (const path of paths) await assertProblem(await post(path), 503, 'unavailable')
+})
